@@ -1,0 +1,70 @@
+"""Everything that can go wrong with a program, a plan or a release.
+
+    ProgramError
+    ├── ProgramNotFound       no such name, path or entry point
+    ├── ProgramInvalid        the file is there but is no usable program
+    ├── DataInvalid           rows that don't fit the program; carries every mistake
+    ├── InputInvalid          a request's inputs don't fit the plan
+    ├── ReplyUnparseable      the model's reply doesn't hold the declared outputs
+    ├── LoweringImpossible    the module is no constant prompt; carries the reason
+    └── ReleaseError
+        ├── ReleaseNotFound
+        ├── ReleaseInvalid    wrong digest, schema, or anything that isn't inert data
+        └── ReleaseNotWritten the disk refused
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ProgramError(Exception):
+    """Base of this package's errors; its text is one sentence for the user."""
+
+
+class ProgramNotFound(ProgramError):
+    pass
+
+
+class ProgramInvalid(ProgramError):
+    pass
+
+
+class DataInvalid(ProgramError):
+    """All mistakes of a data file together."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(self.mistakes))
+
+
+class InputInvalid(ProgramError):
+    """An input is unknown, missing or of the wrong type; `name` is the input."""
+
+    def __init__(self, name: str, message: str) -> None:
+        self.name = name
+        super().__init__(message)
+
+
+class ReplyUnparseable(ProgramError):
+    """The reply lacks an output or holds a value that is not of its type."""
+
+
+class LoweringImpossible(ProgramError):
+    pass
+
+
+class ReleaseError(ProgramError):
+    pass
+
+
+class ReleaseNotFound(ReleaseError):
+    pass
+
+
+class ReleaseInvalid(ReleaseError):
+    pass
+
+
+class ReleaseNotWritten(ReleaseError):
+    pass

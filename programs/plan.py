@@ -1,0 +1,192 @@
+"""A lowered program: a constant list of messages with holes.
+
+`render` fills the holes; `programs.reader` reads the reply. Both give byte for byte what
+`programs.adapter.ProgramAdapter` gives. Knows nothing of DSPy, models or HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from programs.errors import InputInvalid, ReleaseInvalid
+from programs.program import Chat, Sampling
+
+FieldType = Literal[
+    "str", "int", "float", "bool", "list[str]", "list[int]", "list[float]", "literal", "history"
+]
+
+_MARKER = re.compile(r"\[\[ ## (\w+) ## \]\]")
+_STRICT = ConfigDict(extra="forbid", strict=False)
+
+
+class Message(NamedTuple):
+    role: str
+    content: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {"role": self.role, "content": self.content}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input or output. `choices` only with type `literal`; `default` only where not `required`."""
+
+    __pydantic_config__ = _STRICT
+
+    name: str
+    type: FieldType = "str"
+    choices: tuple[str, ...] = ()
+    required: bool = True
+    default: str | int | float | bool | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Enough to serve a program: what is constant, what is filled in, what is read back."""
+
+    __pydantic_config__ = _STRICT
+
+    program: str
+    prefix: tuple[Message, ...]
+    """System message and demonstrations: the same bytes in every request, so a prefix cache holds them."""
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+    reminder: str
+    """Text after the inputs of a request that names the outputs to write."""
+    chat: Chat
+    sampling: Sampling
+    context_tokens: int | None = None
+    """The student's window in tokens, where it was known at the build."""
+    format: Literal[1] = 1
+
+    @property
+    def history(self) -> str | None:
+        """Name of the input that takes earlier turns, if there is one."""
+        return next((field.name for field in self.inputs if field.type == "history"), None)
+
+
+_PLAN = TypeAdapter(Plan)
+
+
+def plan_as_dict(plan: Plan) -> dict[str, Any]:
+    data = asdict(plan)
+    data["prefix"] = [message.as_dict() for message in plan.prefix]
+    return data
+
+
+def read_plan(data: Mapping[str, Any]) -> Plan:
+    """Builds a plan from parsed JSON; unknown keys and wrong types raise ReleaseInvalid."""
+    prefix = data.get("prefix")
+    if not isinstance(prefix, list) or not all(
+        isinstance(m, dict) and m.keys() == {"role", "content"} for m in prefix
+    ):
+        raise ReleaseInvalid("plan.json: 'prefix' must be a list of messages with a role and a content")
+    try:
+        return _PLAN.validate_python(dict(data) | {"prefix": [(m["role"], m["content"]) for m in prefix]})
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        where = ".".join(map(str, found["loc"]))
+        raise ReleaseInvalid(f"plan.json: {where}: {found['msg']}") from error
+
+
+def render(plan: Plan, inputs: Mapping[str, Any]) -> list[Message]:
+    """The messages of one request.
+
+    Raises:
+        InputInvalid: an input is unknown, missing, or not of its declared type.
+    """
+    return [*plan.prefix, *render_request(plan, inputs)]
+
+
+def render_request(plan: Plan, inputs: Mapping[str, Any]) -> list[Message]:
+    """What follows the constant prefix: past turns, then the request itself."""
+    values = complete_inputs(plan, inputs)
+    turns: Sequence[Mapping[str, Any]] = values.pop(plan.history, None) or () if plan.history else ()
+    messages: list[Message] = []
+    for turn in turns:
+        messages += _render_turn(plan, turn)
+    return [*messages, Message("user", _user_content(plan, values))]
+
+
+def complete_inputs(plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Checked inputs with defaults filled in, in the order of the signature."""
+    known = [field.name for field in plan.inputs]
+    for name in inputs:
+        if name not in known:
+            raise InputInvalid(name, f"unknown input {name!r}: {plan.program!r} takes {', '.join(known)}")
+    values = {}
+    for field in plan.inputs:
+        value = inputs.get(field.name, field.default)
+        if value is None:
+            if field.required and field.type != "history":
+                raise InputInvalid(field.name, f"input {field.name!r} is missing: {plan.program!r} needs it")
+            continue
+        if not _fits(field, value):
+            raise InputInvalid(field.name, f"input {field.name!r} must be {field.type}, not {value!r}")
+        values[field.name] = value
+    return values
+
+
+def neutralise(value: Any) -> Any:
+    """The value with every field marker in its texts made harmless, so that text cannot forge a field."""
+    if isinstance(value, str):
+        return _MARKER.sub(r"[ # \1 # ]", value)
+    if isinstance(value, list):
+        return [neutralise(item) for item in value]
+    if isinstance(value, dict):
+        return {key: neutralise(item) for key, item in value.items()}
+    return value
+
+
+_SCALARS: dict[str, tuple[type, ...]] = {
+    "str": (str,), "literal": (str,), "int": (int,), "float": (int, float), "bool": (bool,),
+}  # fmt: skip
+
+
+def _fits(field: Field, value: Any) -> bool:
+    if field.type == "history":
+        return isinstance(value, list | tuple) and all(isinstance(turn, Mapping) for turn in value)
+    if field.type.startswith("list["):
+        kinds = _SCALARS[field.type[5:-1]]
+        return isinstance(value, list) and all(_is_a(kinds, item) for item in value)
+    if field.choices and value not in field.choices:
+        return False
+    return _is_a(_SCALARS[field.type], value)
+
+
+def _is_a(kinds: tuple[type, ...], value: Any) -> bool:
+    # Python's True is an int, JSON's is not.
+    return isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+
+
+def _render_turn(plan: Plan, turn: Mapping[str, Any]) -> list[Message]:
+    """One past exchange; outputs that the turn does not have are left out."""
+    messages = []
+    asked = {f.name: turn[f.name] for f in plan.inputs if f.type != "history" and f.name in turn}
+    if asked:
+        messages.append(Message("user", _user_content(plan, asked)))
+    said = [_section(f.name, turn[f.name]) for f in plan.outputs if turn.get(f.name) is not None]
+    if said:
+        messages.append(Message("assistant", "\n\n".join(said).strip() + "\n\n[[ ## completed ## ]]\n"))
+    return messages
+
+
+def _user_content(plan: Plan, values: Mapping[str, Any]) -> str:
+    sections = [_section(f.name, values[f.name]) for f in plan.inputs if f.name in values]
+    return "\n\n".join([*sections, plan.reminder]).strip()
+
+
+def _section(name: str, value: Any) -> str:
+    return f"[[ ## {name} ## ]]\n{_format_value(neutralise(value))}"
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)

@@ -1,0 +1,73 @@
+"""What a program is: a signature with its module, examples and metric, and how a chat becomes its inputs.
+
+Knows nothing of models, optimisers or releases, and imports no DSPy: listing programs stays cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import dspy
+
+Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+
+class Metric(Protocol):
+    """Scores one prediction against its example, from 0 (wrong) to 1 (right)."""
+
+    def __call__(self, example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float: ...
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the model is asked. Optimiser, scorer and release use exactly these values."""
+
+    temperature: float = 0.0
+    max_tokens: int = 512
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def as_request(self) -> dict[str, Any]:
+        """The fields of an OpenAI chat request; what is unset is left out."""
+        fields: dict[str, Any] = {"temperature": self.temperature, "max_tokens": self.max_tokens}
+        if self.top_p is not None:
+            fields["top_p"] = self.top_p
+        if self.seed is not None:
+            fields["seed"] = self.seed
+        if self.stop:
+            fields["stop"] = list(self.stop)
+        return fields
+
+
+@dataclass(frozen=True)
+class Chat:
+    """Which inputs take a chat's parts, and which output is the answer."""
+
+    user: str
+    """Input that takes the last user text."""
+    answer: str
+    """Output that becomes `message.content`."""
+    system: str | None = None
+    """Input that takes the system and developer texts, joined by a blank line."""
+    history: str | None = None
+    """Input of type `dspy.History` that takes the earlier turns."""
+    reasoning: tuple[str, ...] = ()
+    """Outputs that become `message.reasoning`."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One task: how to build its module, where its examples come from, how a prediction is scored."""
+
+    name: str
+    make_module: Callable[[], dspy.Module]
+    examples: Callable[[Split], Sequence[dspy.Example]]
+    metric: Metric
+    chat: Chat
+    sampling: Sampling = field(default_factory=Sampling)
+    description: str = ""

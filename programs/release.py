@@ -1,0 +1,208 @@
+"""A release on disk: an inert, content-addressed artefact, the only thing that passes from compiler to gateway.
+
+    releases/<program>/<version>/release.json   identity; the version is its digest
+                                 plan.json      or, interpreted, state.json
+                                 evidence/<build-id>/...   what was measured; never changes the version
+    releases/<program>/aliases.json             champion, candidate and how they moved
+
+Everything read here is checked against its digest; nothing read here is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from programs.errors import ReleaseInvalid, ReleaseNotFound, ReleaseNotWritten
+from programs.plan import Plan, read_plan
+from programs.program import Chat, Sampling
+
+Kind = Literal["plan", "interpreted"]
+_BODY: dict[Kind, str] = {"plan": "plan.json", "interpreted": "state.json"}
+_LARGEST_FILE = 32 * 1024 * 1024  # bytes; a plan of a full 8,192-token window is well under one
+
+
+@dataclass(frozen=True)
+class Interpreted:
+    """What an interpreted release needs of its program to be the same program."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    signatures: str
+    source: str
+    chat: Chat
+    sampling: Sampling
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a release is; two releases with the same identity are the same release."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    program: str
+    kind: Kind
+    body: str
+    """SHA-256 of plan.json or state.json."""
+    student: str
+    """Logical name; the gateway maps it to an engine."""
+    fingerprint: Mapping[str, Any]
+    """The student's identity as `engine.fingerprint` writes it."""
+    adapter: Mapping[str, Any] = field(default_factory=lambda: {"name": "ProgramAdapter", "version": 1})
+    interpreted: Interpreted | None = None
+    format: Literal[1] = 1
+
+    @property
+    def version(self) -> str:
+        """First 12 hex digits of the SHA-256 over the identity's canonical JSON."""
+        return digest(canonical_json(asdict(self)))[:12]
+
+
+@dataclass(frozen=True)
+class Release:
+    """One checked release; exactly one of `plan` and `state` is set, as `identity.kind` says."""
+
+    path: Path
+    identity: Identity
+    plan: Plan | None
+    state: Mapping[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.identity.program}@{self.identity.version}"
+
+
+_IDENTITY = TypeAdapter(Identity)
+
+
+def canonical_json(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_release(
+    root: Path, identity: Identity, body: bytes, build_id: str, evidence: Mapping[str, bytes]
+) -> Path:
+    """Writes a release whole or not at all; a known identity only gains the new evidence.
+
+    `evidence` maps file names to contents; their digests are written beside them.
+
+    Raises:
+        ReleaseNotWritten: the disk is full or refuses.
+    """
+    if digest(body) != identity.body:
+        raise ReleaseInvalid("the body is not the one its identity names")
+    home = root / identity.program / identity.version
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        if not home.exists():
+            files = {"release.json": canonical_json(asdict(identity)), _BODY[identity.kind]: body}
+            _write_folder(home, files)
+        digests = {name: digest(data) for name, data in evidence.items()}
+        shown = {**evidence, "digests.json": canonical_json(digests)}
+        (home / "evidence").mkdir(exist_ok=True)
+        _write_folder(home / "evidence" / build_id, shown)
+    except OSError as error:
+        raise ReleaseNotWritten(f"can't write the release to {str(home)!r}: {error.strerror}") from error
+    return home
+
+
+def read_release(path: Path) -> Release:
+    """Reads and checks one release directory.
+
+    Raises:
+        ReleaseNotFound: there is none.
+        ReleaseInvalid: a digest, the schema or the directory's own name is wrong.
+    """
+    if not path.is_dir() or path.is_symlink():
+        raise ReleaseNotFound(f"no release at {str(path)!r}")
+    try:
+        identity = _IDENTITY.validate_python(_read_json(path / "release.json"))
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        where = ".".join(map(str, found["loc"]))
+        raise ReleaseInvalid(f"{path.name}: release.json: {where}: {found['msg']}") from error
+    _check(path.name == identity.version, f"is version {identity.version!r}, its directory says {path.name!r}")
+    _check(path.parent.name == identity.program, f"is for {identity.program!r}, not {path.parent.name!r}")
+    body = _read_file(path / _BODY[identity.kind])
+    _check(digest(body) == identity.body, f"{_BODY[identity.kind]} has digest {digest(body)}, not {identity.body}")
+    content = _parse_json(body, _BODY[identity.kind])
+    if identity.kind == "plan":
+        return Release(path, identity, read_plan(content), None)
+    _check(identity.interpreted is not None, "is interpreted but does not say of which source")
+    return Release(path, identity, None, content)
+
+
+def verify_evidence(path: Path) -> list[str]:
+    """Build ids whose evidence is intact.
+
+    Raises:
+        ReleaseInvalid: a file of the evidence is missing or changed.
+    """
+    intact = []
+    for folder in sorted((path / "evidence").glob("*/")):
+        if folder.name.startswith("."):
+            continue
+        for name, expected in _read_json(folder / "digests.json").items():
+            _check(digest(_read_file(folder / Path(name).name)) == expected, f"evidence {folder.name}/{name} changed")
+        intact.append(folder.name)
+    return intact
+
+
+def _write_folder(home: Path, files: Mapping[str, bytes]) -> None:
+    """Fills a hidden folder beside `home`, then renames it into place."""
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=home.parent))
+    try:
+        for name, data in files.items():
+            with open(draft / name, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        draft.chmod(0o755)
+        os.replace(draft, home)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _read_file(path: Path) -> bytes:
+    if path.is_symlink() or not path.is_file():
+        raise ReleaseInvalid(f"{path.name} is missing or no plain file in {str(path.parent)!r}")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise ReleaseInvalid(f"{path.name} is larger than {_LARGEST_FILE} bytes")
+    return path.read_bytes()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return _parse_json(_read_file(path), path.name)
+
+
+def _parse_json(data: bytes, name: str) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        if len(set(keys)) != len(keys):
+            raise ReleaseInvalid(f"{name} has a key twice")
+        return dict(pairs)
+
+    try:
+        content = json.loads(data, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise ReleaseInvalid(f"{name} is no JSON: {error}") from error
+    _check(isinstance(content, dict), f"{name} must hold an object")
+    return dict(content)
+
+
+def _check(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ReleaseInvalid(f"the release {otherwise}" if not otherwise.endswith("object") else otherwise)
