@@ -59,7 +59,9 @@ def read_aliases(program_folder: Path) -> Aliases:
     except FileNotFoundError:
         return Aliases()
     except ValidationError as error:
-        raise ReleaseInvalid(f"{str(path)!r} is damaged: {error.errors(include_url=False)[0]['msg']}") from error
+        raise ReleaseInvalid(
+            f"{str(path)!r} is damaged: {error.errors(include_url=False)[0]['msg']}"
+        ) from error
     for version in (aliases.champion, aliases.candidate):
         if version is not None and not _VERSION.fullmatch(version):
             raise ReleaseInvalid(f"{str(path)!r} names {version!r}, which is no version")

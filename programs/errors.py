@@ -1,16 +1,16 @@
 """Everything that can go wrong with a program, a plan or a release.
 
-    ProgramError
-    ├── ProgramNotFound       no such name, path or entry point
-    ├── ProgramInvalid        the file is there but is no usable program
-    ├── DataInvalid           rows that don't fit the program; carries every mistake
-    ├── InputInvalid          a request's inputs don't fit the plan
-    ├── ReplyUnparseable      the model's reply doesn't hold the declared outputs
-    ├── LoweringImpossible    the module is no constant prompt; carries the reason
-    └── ReleaseError
-        ├── ReleaseNotFound
-        ├── ReleaseInvalid    wrong digest, schema, or anything that isn't inert data
-        └── ReleaseNotWritten the disk refused
+ProgramError
+├── ProgramNotFound       no such name, path or entry point
+├── ProgramInvalid        the file is there but is no usable program
+├── DataInvalid           rows that don't fit the program; carries every mistake
+├── InputInvalid          a request's inputs don't fit the plan
+├── ReplyUnparseable      the model's reply doesn't hold the declared outputs
+├── LoweringImpossible    the module is no constant prompt; carries the reason
+└── ReleaseError
+    ├── ReleaseNotFound
+    ├── ReleaseInvalid    wrong digest, schema, or anything that isn't inert data
+    └── ReleaseNotWritten the disk refused
 """
 
 from __future__ import annotations

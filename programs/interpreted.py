@@ -32,7 +32,9 @@ class InterpretedExecutor:
         self.chat: Chat = program.chat
         self.sampling: Sampling = program.sampling
         self.inputs: Sequence[Field] = [Field(name) for name in _entry_inputs(module)]
-        self.outputs: Sequence[Field] = [Field(name) for name in (*program.chat.reasoning, program.chat.answer)]
+        self.outputs: Sequence[Field] = [
+            Field(name) for name in (*program.chat.reasoning, program.chat.answer)
+        ]
         self._module = module
         self._make_lm = make_lm
 
@@ -81,7 +83,9 @@ class Recorder:
 
 def _entry_inputs(module: dspy.Module) -> list[str]:
     """What a call of the module takes: a predictor's input fields, or the parameters of `aforward`."""
-    signature = getattr(module, "signature", None) or getattr(getattr(module, "predict", None), "signature", None)
+    signature = getattr(module, "signature", None) or getattr(
+        getattr(module, "predict", None), "signature", None
+    )
     if signature is not None:
         return list(signature.input_fields)
     entry = getattr(module, "aforward", module.forward)
@@ -108,7 +112,9 @@ def load_state(module: dspy.Module, state: Mapping[str, Any]) -> dspy.Module:
     """
     predictors = dict(module.named_predictors())
     if state.keys() != predictors.keys():
-        raise ReleaseInvalid(f"state.json has predictors {sorted(state)}, the program has {sorted(predictors)}")
+        raise ReleaseInvalid(
+            f"state.json has predictors {sorted(state)}, the program has {sorted(predictors)}"
+        )
     for name, part in state.items():
         if not isinstance(part, dict) or part.keys() != {"instructions", "demos"}:
             raise ReleaseInvalid(f"state.json: {name!r} may hold 'instructions' and 'demos' only")

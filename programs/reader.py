@@ -148,7 +148,9 @@ def parse_value(field: Field, text: str) -> Any:
     try:
         return _TYPES[field.type].validate_python(candidate)
     except ValueError as error:
-        raise ReplyUnparseable(f"output {field.name!r} must be {field.type}, the reply has {text!r}") from error
+        raise ReplyUnparseable(
+            f"output {field.name!r} must be {field.type}, the reply has {text!r}"
+        ) from error
 
 
 def _parse_literal(field: Field, text: str) -> str:

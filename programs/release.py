@@ -1,4 +1,4 @@
-"""A release on disk: an inert, content-addressed artefact, the only thing that passes from compiler to gateway.
+"""A release on disk: inert, content-addressed, the only thing that passes from compiler to gateway.
 
     releases/<program>/<version>/release.json   identity; the version is its digest
                                  plan.json      or, interpreted, state.json
@@ -134,14 +134,23 @@ def read_release(path: Path) -> Release:
         found = error.errors(include_url=False)[0]
         where = ".".join(map(str, found["loc"]))
         raise ReleaseInvalid(f"{path.name}: release.json: {where}: {found['msg']}") from error
-    _check(path.name == identity.version, f"is version {identity.version!r}, its directory says {path.name!r}")
-    _check(path.parent.name == identity.program, f"is for {identity.program!r}, not {path.parent.name!r}")
+    _check(
+        path.name == identity.version,
+        f"the release is version {identity.version!r}, its directory says {path.name!r}",
+    )
+    _check(
+        path.parent.name == identity.program,
+        f"the release is for {identity.program!r}, not {path.parent.name!r}",
+    )
     body = _read_file(path / _BODY[identity.kind])
-    _check(digest(body) == identity.body, f"{_BODY[identity.kind]} has digest {digest(body)}, not {identity.body}")
+    _check(
+        digest(body) == identity.body,
+        f"{_BODY[identity.kind]} has digest {digest(body)}, not {identity.body}",
+    )
     content = _parse_json(body, _BODY[identity.kind])
     if identity.kind == "plan":
         return Release(path, identity, read_plan(content), None)
-    _check(identity.interpreted is not None, "is interpreted but does not say of which source")
+    _check(identity.interpreted is not None, "the release is interpreted but does not say of which source")
     return Release(path, identity, None, content)
 
 
@@ -156,7 +165,10 @@ def verify_evidence(path: Path) -> list[str]:
         if folder.name.startswith("."):
             continue
         for name, expected in _read_json(folder / "digests.json").items():
-            _check(digest(_read_file(folder / Path(name).name)) == expected, f"evidence {folder.name}/{name} changed")
+            _check(
+                digest(_read_file(folder / Path(name).name)) == expected,
+                f"evidence {folder.name}/{name} changed",
+            )
         intact.append(folder.name)
     return intact
 
@@ -205,4 +217,4 @@ def _parse_json(data: bytes, name: str) -> dict[str, Any]:
 
 def _check(holds: bool, otherwise: str) -> None:
     if not holds:
-        raise ReleaseInvalid(f"the release {otherwise}" if not otherwise.endswith("object") else otherwise)
+        raise ReleaseInvalid(otherwise)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from programs.errors import ReleaseInvalid, ReleaseNotFound, ReleaseNotWritten
+from programs.plan import Field, Message, Plan, plan_as_dict
+from programs.program import Chat, Sampling
+from programs.release import Identity, canonical_json, digest, read_release, verify_evidence, write_release
+
+PLAN = Plan(
+    program="sum",
+    prefix=(Message("system", "Add."),),
+    inputs=(Field("question"),),
+    outputs=(Field("answer", "int"),),
+    reminder="Answer.",
+    chat=Chat(user="question", answer="answer"),
+    sampling=Sampling(),
+)
+BODY = canonical_json(plan_as_dict(PLAN))
+IDENTITY = Identity("sum", "plan", digest(BODY), "default", {"prompt_tokens": [1, 2]})
+
+
+def written(root: Path, build: str = "b1") -> Path:
+    return write_release(root, IDENTITY, BODY, build, {"build.json": b'{"n": 1}'})
+
+
+def test_a_release_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    release = read_release(written(tmp_path))
+    assert (release.plan, release.identity, release.state) == (PLAN, IDENTITY, None)
+    assert release.name == f"sum@{release.path.name}"
+
+
+def test_the_same_identity_is_the_same_version_and_gains_evidence(tmp_path: Path) -> None:
+    assert written(tmp_path, "b1") == written(tmp_path, "b2")
+    assert verify_evidence(written(tmp_path, "b3")) == ["b1", "b2", "b3"]
+
+
+def test_another_student_is_another_version() -> None:
+    assert replace(IDENTITY, fingerprint={"prompt_tokens": [1, 3]}).version != IDENTITY.version
+
+
+def test_nothing_but_whole_folders_is_ever_visible(tmp_path: Path) -> None:
+    home = written(tmp_path)
+    assert sorted(p.name for p in home.iterdir()) == ["evidence", "plan.json", "release.json"]
+    assert [p.name for p in home.parent.iterdir()] == [home.name]
+
+
+def test_a_changed_plan_is_refused_with_both_digests(tmp_path: Path) -> None:
+    home = written(tmp_path)
+    (home / "plan.json").write_bytes(BODY.replace(b"Add.", b"Sub."))
+    with pytest.raises(
+        ReleaseInvalid, match=rf"{digest(BODY.replace(b'Add.', b'Sub.'))}, not {IDENTITY.body}"
+    ):
+        read_release(home)
+
+
+def test_a_changed_identity_is_refused(tmp_path: Path) -> None:
+    home = written(tmp_path)
+    identity = json.loads((home / "release.json").read_text()) | {"student": "other"}
+    (home / "release.json").write_text(json.dumps(identity))
+    with pytest.raises(ReleaseInvalid, match="its directory says"):
+        read_release(home)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"program": "sum", "forward": 1}', "release.json"),
+        ("[]", "must hold an object"),
+        ('{"a": 1, "a": 2}', "twice"),
+        ("{" * 5 + "x", "no JSON"),
+        ("[" * 200_000, "no JSON"),
+    ],
+)
+def test_a_hostile_identity_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    home = written(tmp_path)
+    (home / "release.json").write_text(text)
+    with pytest.raises(ReleaseInvalid, match=reason):
+        read_release(home)
+
+
+def test_links_are_refused(tmp_path: Path) -> None:
+    home = written(tmp_path)
+    (home / "plan.json").rename(tmp_path / "elsewhere.json")
+    os.symlink(tmp_path / "elsewhere.json", home / "plan.json")
+    with pytest.raises(ReleaseInvalid, match="no plain file"):
+        read_release(home)
+
+
+def test_changed_evidence_is_found(tmp_path: Path) -> None:
+    home = written(tmp_path)
+    (home / "evidence" / "b1" / "build.json").write_bytes(b'{"n": 2}')
+    with pytest.raises(ReleaseInvalid, match=r"b1/build\.json changed"):
+        verify_evidence(home)
+
+
+def test_no_release_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseNotFound, match="no release at"):
+        read_release(tmp_path / "sum" / "000000000000")
+
+
+def test_a_disk_that_refuses_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "sum").write_text("a file where the folder should be")
+    with pytest.raises(ReleaseNotWritten, match="can't write the release"):
+        written(tmp_path)
