@@ -1,0 +1,87 @@
+# The whole project from a machine with Python 3.11 or newer and make: `make demo` and `make test` install what they need.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# A package index that carries CPU builds of PyTorch, where the usual one has none.
+TORCH_INDEX_URL ?=
+export TORCH_INDEX_URL
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: install
+install: $(VENV)/.installed ## Make .venv with everything but the engine, every download checked against its hash
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Smallforge needs Python 3.11 or newer; $(PYTHON) is not. Name another one: make PYTHON=python3.12" >&2; exit 2; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) can't make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@echo "Installing into $(VENV) (about 1.3 GB with its tools; a minute or two after downloads) ..."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: engine
+engine: install ## Install the local engine (vLLM where it can be had) in your data directory
+	@$(BIN)/engine install $(ARGS)
+
+.PHONY: demo
+demo: install engine-ready ## Build a release, serve it, ask it; ARGS=--exit stops there
+	@$(BIN)/python deploy/demo/demo.py $(ARGS)
+
+.PHONY: serve
+serve: install engine-ready ## Serve ./releases as OpenAI models; ARGS go to `gateway serve`
+	@$(BIN)/gateway serve $(ARGS)
+
+.PHONY: engine-ready
+engine-ready: install
+	@$(BIN)/engine install
+
+.PHONY: test
+test: unit integration ## Run the unit tier, then the integration tier on the real engine
+
+.PHONY: unit
+unit: install ## Run the tests that need no engine
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: integration
+integration: install engine-ready ## Run the tests on real vLLM with the bundled student
+	@$(BIN)/python -m pytest -m integration tests/integration $(ARGS)
+
+.PHONY: check
+check: install ## Format, lint and types, tests included
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: install ## Let ruff format and sort what it can
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+.PHONY: wheel
+wheel: install ## Build the wheel, the bundled student in it
+	@$(BIN)/python -m hatchling build -t wheel
+
+.PHONY: lock
+lock: ## Resolve requirements/*.txt anew (needs `uv` on the PATH)
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 2; }
+	@$(COMPILE) --extra dev -o requirements/dev.txt
+	@$(COMPILE) -c requirements/dev.txt --extra compiler -o requirements/compiler.txt
+	@$(COMPILE) -c requirements/dev.txt --extra hosted -o requirements/hosted.txt
+	@$(COMPILE) -c requirements/dev.txt -o requirements/base.txt
+
+COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header --no-emit-index-url --no-emit-find-links
+
+.PHONY: clean
+clean: ## Remove the environment and caches; releases and builds stay
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
