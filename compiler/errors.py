@@ -1,0 +1,78 @@
+"""Everything that can end a build early. The tree:
+
+    CompilerError
+    ├── UserMistake               the user can mend it: exit code 2
+    │   ├── OptimizerUnknown      no optimiser of that name
+    │   ├── ArgumentInvalid       an argument the optimiser doesn't take, or a value it can't use
+    │   ├── DataTooSmall          too few rows to learn from or to measure with
+    │   ├── ProgramUnusable       the module can't be run or its examples don't fit it
+    │   ├── MetricFailed          the metric raises, or gives no number from 0 to 1
+    │   ├── ModelUnusable         student or teacher gives no answer to a first question
+    │   ├── CeilingExceeded       the build would cost, or has cost, more than allowed
+    │   ├── BuildMismatch         a resumed build is asked for something else, or is finished
+    │   └── StateNotWritten       the disk is full or refuses
+    ├── TargetMissed              built and released, but below what was asked: exit code 3
+    └── BuildFault                our own mistake: exit code 1
+
+Errors of `programs` and `engine` pass through a build unchanged; their texts are sentences too.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CompilerError(Exception):
+    """Base of this package's errors; its text is one sentence for the user."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UserMistake(CompilerError):
+    exit_code: ClassVar[int] = 2
+
+
+class OptimizerUnknown(UserMistake):
+    pass
+
+
+class ArgumentInvalid(UserMistake):
+    pass
+
+
+class DataTooSmall(UserMistake):
+    pass
+
+
+class ProgramUnusable(UserMistake):
+    pass
+
+
+class MetricFailed(UserMistake):
+    pass
+
+
+class ModelUnusable(UserMistake):
+    pass
+
+
+class CeilingExceeded(UserMistake):
+    pass
+
+
+class BuildMismatch(UserMistake):
+    pass
+
+
+class StateNotWritten(UserMistake):
+    pass
+
+
+class TargetMissed(CompilerError):
+    """The release is written; its score or gain is below what the request asked for."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class BuildFault(CompilerError):
+    pass
