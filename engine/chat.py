@@ -1,0 +1,165 @@
+"""OpenAI's chat protocol as this package reads it: what a reply, a streamed piece and a model card hold.
+
+Knows the wire format only; it opens no connection. Servers disagree on the name of the reasoning field
+(`reasoning` or `reasoning_content`): both are read, and one is handed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import orjson
+
+from engine.errors import EngineReplyInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the server counted them; `cached_tokens` of the prompt were in its cache, None if untold."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One complete answer. `finish_reason` is the server's word (`stop`, `length`, ...)."""
+
+    text: str
+    reasoning: str
+    finish_reason: str
+    usage: Usage | None
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One streamed piece; `usage` comes with the last piece only, and only if the server counts."""
+
+    text: str = ""
+    reasoning: str = ""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One entry of a server's model list. `loaded` is None where the server does not say."""
+
+    id: str
+    max_model_len: int | None = None
+    loaded: bool | None = None
+
+
+Body = Mapping[str, object]
+
+
+def decode(data: bytes, url: str) -> Body:
+    """The JSON object in `data`. Raises EngineReplyInvalid, quoting the start of what came instead."""
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        body = None
+    if not isinstance(body, dict):
+        raise EngineReplyInvalid(f"The engine at {url} sent something else than JSON: {data[:120]!r}.")
+    return cast(Body, body)
+
+
+def read_reply(body: Body, model: str, url: str) -> Reply:
+    """The first choice of a chat completion. `model` stands in where the server names none."""
+    choice = _first_choice(body)
+    message = choice.get("message") if choice is not None else None
+    if choice is None or not isinstance(message, dict):
+        raise EngineReplyInvalid(f"The engine at {url} sent no `choices[0].message`, only {sorted(body)}.")
+    return Reply(
+        text=_text(message, "content", url),
+        reasoning=_text(message, "reasoning", url) or _text(message, "reasoning_content", url),
+        finish_reason=str(choice.get("finish_reason") or "stop"),
+        usage=read_usage(body),
+        model=str(body.get("model") or model),
+    )
+
+
+def read_delta(body: Body, url: str) -> Delta | None:
+    """The piece in one streamed chunk, without usage; None for a chunk that carries no choice."""
+    choice = _first_choice(body)
+    if choice is None:
+        return None
+    delta = choice.get("delta")
+    fields = cast(Body, delta) if isinstance(delta, dict) else {}
+    finish = choice.get("finish_reason")
+    return Delta(
+        text=_text(fields, "content", url),
+        reasoning=_text(fields, "reasoning", url) or _text(fields, "reasoning_content", url),
+        finish_reason=str(finish) if finish else None,
+    )
+
+
+def read_usage(body: Body) -> Usage | None:
+    """The token counts of a reply or chunk; None unless both counts are there."""
+    usage = body.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
+    if not isinstance(prompt, int) or not isinstance(completion, int):
+        return None
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return Usage(prompt, completion, cached if isinstance(cached, int) else None)
+
+
+def read_model_cards(body: Body, url: str) -> list[ModelCard]:
+    """The entries of `/v1/models`, context lengths under any of the names that servers use."""
+    entries = body.get("data")
+    if not isinstance(entries, list):
+        raise EngineReplyInvalid(f"The engine at {url} sent a model list without `data`: {sorted(body)}.")
+    cards = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
+    return [_model_card(entry) for entry in cards]
+
+
+def error_message(body: object) -> tuple[str, str]:
+    """(message, code) of an error body in any of the common shapes; empty strings where there is none."""
+    if not isinstance(body, dict):
+        return "", ""
+    error = body.get("error", body)
+    if isinstance(error, str):
+        return error, ""
+    if not isinstance(error, dict):
+        return "", ""
+    message = error.get("message") or error.get("detail") or ""
+    words = [str(error[key]) for key in ("code", "type") if error.get(key) is not None]
+    return message if isinstance(message, str) else str(message), " ".join(words)
+
+
+def _model_card(entry: Body) -> ModelCard:
+    meta = entry.get("meta")
+    lengths = [entry.get(name) for name in ("max_model_len", "loaded_context_length", "max_context_length")]
+    if isinstance(meta, dict):
+        lengths.append(meta.get("n_ctx_train"))
+    state = entry.get("state")
+    return ModelCard(
+        id=str(entry["id"]),
+        max_model_len=next((length for length in lengths if isinstance(length, int)), None),
+        loaded=state == "loaded" if isinstance(state, str) else None,
+    )
+
+
+def _first_choice(body: Body) -> Body | None:
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return None
+    return cast(Body, choices[0])
+
+
+def _text(fields: Body, name: str, url: str) -> str:
+    value = fields.get(name)
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(str(part.get("text") or "") for part in value if isinstance(part, dict))
+    raise EngineReplyInvalid(f"The engine at {url} sent {name!r} as {type(value).__name__}, expected text.")

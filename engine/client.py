@@ -1,0 +1,249 @@
+"""One client for any OpenAI-compatible URL: pooled, cancellable, streaming, every phase of a call limited.
+
+It makes one attempt per call: retries, caches and budgets belong to its users. Request headers are made here
+from nothing, so what an end user sends can never travel upstream. Cancelling a call closes its connection at
+once, which is how a server learns to stop working.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+import aiohttp
+import orjson
+
+from engine.chat import (
+    Body,
+    Delta,
+    ModelCard,
+    Reply,
+    Usage,
+    decode,
+    read_delta,
+    read_model_cards,
+    read_reply,
+    read_usage,
+)
+from engine.errors import EngineReplyInvalid, EngineRequestRefused, EngineServerError, EngineTimeout, Phase
+from engine.sse import EventReader
+from engine.translation import from_aiohttp, from_error_event, from_status
+
+__all__ = ["Delta", "EngineClient", "ModelCard", "Reply", "Timeouts", "Usage"]
+
+T = TypeVar("T")
+
+# How long a finished stream may take to close by itself before its connection is given up instead of reused.
+_LINGER_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds allowed to connect, to the first byte of the reply, between two reads of it, and in all."""
+
+    connect: float = 5.0
+    first_byte: float = 120.0
+    between: float = 60.0
+    total: float = 600.0
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+
+class EngineClient:
+    """Calls one model at one URL.
+
+    `url` may end in /v1 or not. Connections are opened when first needed, in the event loop that needs them;
+    `close` closes those of the running loop, and a later call opens new ones.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        key: str | None = None,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        connections: int = 256,
+    ) -> None:
+        self.url = url.rstrip("/").removesuffix("/v1")
+        self.model = model
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._timeouts = timeouts
+        self._connections = connections
+        self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+
+    async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
+        """One chat completion. `messages` are dicts or orjson.Fragments; `params` go out as given."""
+        body = {"model": self.model, "messages": messages, **params}
+        data = await self._read("POST", "/v1/chat/completions", body)
+        return read_reply(decode(data, self.url), self.model, self.url)
+
+    async def stream(
+        self, messages: Sequence[object], params: Mapping[str, object]
+    ) -> AsyncGenerator[Delta, None]:
+        """The same as pieces, as they arrive; the counts come last, and the last counts are right."""
+        body = {"model": self.model, "messages": messages, **params}
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+        usage: Usage | None = None
+        finished = False
+        # aclosing: a consumer that leaves early closes the connection now, not when the collector comes by.
+        async with aclosing(self._events(body)) as events:
+            async for event in events:
+                usage = read_usage(event) or usage
+                delta = read_delta(event, self.url)
+                if delta is not None:
+                    finished = finished or delta.finish_reason is not None
+                    yield delta
+        if not finished:
+            raise EngineReplyInvalid(f"The engine at {self.url} ended its stream without a finish_reason.")
+        if usage is not None:
+            yield Delta(usage=usage)
+
+    async def models(self) -> list[ModelCard]:
+        """What the server lists under /v1/models."""
+        return read_model_cards(decode(await self._read("GET", "/v1/models", None), self.url), self.url)
+
+    async def tokenize(self, messages: Sequence[object]) -> list[int] | None:
+        """Token ids of the rendered conversation by vLLM's /tokenize; None on other servers."""
+        try:
+            data = await self._read("POST", "/tokenize", {"model": self.model, "messages": messages})
+        except (EngineRequestRefused, EngineServerError) as exc:
+            # Only the server's own "there is no such thing" means absence; every other failure stays one.
+            if exc.status in (404, 405, 501):
+                return None
+            raise
+        tokens = decode(data, self.url).get("tokens")
+        # llama.cpp has an endpoint of this name that wants plain text and answers messages with no tokens.
+        return [int(token) for token in tokens] if isinstance(tokens, list) and tokens else None
+
+    async def close(self) -> None:
+        """Close the connections that the running event loop opened."""
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None:
+            await session.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _session(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None:
+            session = self._sessions[loop] = aiohttp.ClientSession(
+                headers=self._headers,
+                connector=aiohttp.TCPConnector(limit=self._connections),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect),
+            )
+        return session
+
+    async def _read(self, method: str, path: str, body: Body | None) -> bytes:
+        """The whole body of a reply."""
+        async with self._request(method, path, body) as (response, clock):
+            return await clock.limit(response.read(), "first_byte")
+
+    async def _events(self, body: Body) -> AsyncGenerator[Body, None]:
+        """The JSON objects of a streamed reply, up to [DONE]; an error object among them is raised."""
+        reader = EventReader()
+        phase: Literal["first_byte", "between"] = "first_byte"
+        async with self._request("POST", "/v1/chat/completions", body) as (response, clock):
+            while data := await clock.limit(response.content.readany(), phase):
+                phase = "between"
+                for payload in reader.feed(data):
+                    if payload == b"[DONE]":
+                        await _linger(response)
+                        return
+                    yield self._event(payload)
+            for payload in reader.finish():
+                if payload != b"[DONE]":
+                    yield self._event(payload)
+
+    def _event(self, payload: bytes) -> Body:
+        event = decode(payload, self.url)
+        if event.get("error"):
+            raise from_error_event(event, self.url)
+        return event
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, path: str, body: Body | None
+    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, _Clock]]:
+        """An open response with status 200, and the clock of the call.
+
+        Leaving before the last byte closes the connection; after it, the connection is in the pool already.
+        """
+        clock = _Clock(self._timeouts, self.url)
+        data = None if body is None else _encode(body)
+        response: aiohttp.ClientResponse | None = None
+        try:
+            sending = self._session().request(method, self.url + path, data=data, allow_redirects=False)
+            response = await clock.limit(sending, "first_byte")
+            if response.status != 200:
+                answer = await clock.limit(response.read(), "first_byte")
+                raise from_status(response.status, response.headers, _json_or_text(answer), self.url)
+            yield response, clock
+        except (aiohttp.ClientError, ConnectionError) as exc:
+            raise from_aiohttp(exc, self.url) from exc
+        finally:
+            if response is not None:
+                response.close()
+
+
+class _Clock:
+    """The time limits of one call, counted from its beginning."""
+
+    def __init__(self, timeouts: Timeouts, url: str) -> None:
+        self._timeouts = timeouts
+        self._url = url
+        self._now = asyncio.get_running_loop().time
+        self._begun = self._now()
+
+    async def limit(self, work: Awaitable[T], phase: Literal["first_byte", "between"]) -> T:
+        """Await `work` until its phase or the whole call is out of time. Raises EngineTimeout."""
+        ending: Phase = phase
+        seconds = self._timeouts.first_byte if phase == "first_byte" else self._timeouts.between
+        until = (self._begun if phase == "first_byte" else self._now()) + seconds
+        if self._begun + self._timeouts.total < until:
+            ending, seconds, until = "total", self._timeouts.total, self._begun + self._timeouts.total
+        try:
+            async with asyncio.timeout_at(until):
+                return await work
+        except aiohttp.ServerTimeoutError:
+            raise
+        except TimeoutError as exc:
+            raise EngineTimeout.in_phase(self._url, ending, seconds) from exc
+
+
+async def _linger(response: aiohttp.ClientResponse) -> None:
+    """Wait a moment for the end of a stream that has said it is done, so that its connection serves again."""
+    try:
+        async with asyncio.timeout(_LINGER_SECONDS):
+            await response.content.read()
+    except TimeoutError:
+        return
+
+
+def _encode(body: Body) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as exc:
+        raise EngineRequestRefused(f"The request can't be written as JSON: {exc}.") from exc
+
+
+def _json_or_text(answer: bytes) -> object:
+    try:
+        return orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return answer.decode(errors="replace")

@@ -1,0 +1,157 @@
+"""What aiohttp raises and what HTTP servers answer, as this package's errors: one table for each.
+
+Every public exception of aiohttp's client stands in `FROM_AIOHTTP` by itself, so that an upgrade with a new
+one fails a test instead of getting its parent's meaning unseen.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from time import time
+
+import aiohttp
+from aiohttp.client_exceptions import UnixClientConnectorError
+
+from engine.chat import error_message
+from engine.errors import (
+    ContextWindowExceeded,
+    EngineCredentialRefused,
+    EngineError,
+    EngineRateLimited,
+    EngineReplyInvalid,
+    EngineRequestRefused,
+    EngineServerError,
+    EngineTimeout,
+    EngineUnreachable,
+)
+
+FROM_AIOHTTP: Mapping[type[BaseException], type[EngineError]] = {
+    aiohttp.ClientError: EngineUnreachable,
+    aiohttp.ClientConnectionError: EngineUnreachable,
+    aiohttp.ClientConnectionResetError: EngineUnreachable,
+    aiohttp.ClientConnectorError: EngineUnreachable,
+    aiohttp.ClientConnectorCertificateError: EngineUnreachable,
+    aiohttp.ClientConnectorDNSError: EngineUnreachable,
+    aiohttp.ClientConnectorSSLError: EngineUnreachable,
+    aiohttp.ClientOSError: EngineUnreachable,
+    aiohttp.ClientPayloadError: EngineUnreachable,
+    aiohttp.ClientProxyConnectionError: EngineUnreachable,
+    aiohttp.ClientSSLError: EngineUnreachable,
+    aiohttp.ServerConnectionError: EngineUnreachable,
+    aiohttp.ServerDisconnectedError: EngineUnreachable,
+    aiohttp.ServerFingerprintMismatch: EngineUnreachable,
+    UnixClientConnectorError: EngineUnreachable,
+    aiohttp.UploadAbortedError: EngineUnreachable,
+    aiohttp.InvalidURL: EngineUnreachable,
+    aiohttp.InvalidUrlClientError: EngineUnreachable,
+    aiohttp.NonHttpUrlClientError: EngineUnreachable,
+    aiohttp.ConnectionTimeoutError: EngineTimeout,
+    aiohttp.ServerTimeoutError: EngineTimeout,
+    aiohttp.SocketTimeoutError: EngineTimeout,
+    aiohttp.ClientHttpProxyError: EngineReplyInvalid,
+    aiohttp.ClientResponseError: EngineReplyInvalid,
+    aiohttp.ContentTypeError: EngineReplyInvalid,
+    aiohttp.InvalidUrlRedirectClientError: EngineReplyInvalid,
+    aiohttp.NonHttpUrlRedirectClientError: EngineReplyInvalid,
+    aiohttp.RedirectClientError: EngineReplyInvalid,
+    aiohttp.TooManyRedirects: EngineReplyInvalid,
+    aiohttp.WSServerHandshakeError: EngineReplyInvalid,
+    # What asyncio and ssl let through underneath aiohttp.
+    ConnectionError: EngineUnreachable,
+    ssl.SSLError: EngineUnreachable,
+}
+
+FROM_STATUS: Mapping[int, type[EngineError]] = {
+    401: EngineCredentialRefused,
+    402: EngineCredentialRefused,
+    403: EngineCredentialRefused,
+    407: EngineCredentialRefused,
+    408: EngineTimeout,
+    429: EngineRateLimited,
+    504: EngineTimeout,
+}
+
+# How vLLM, OpenAI, llama.cpp, LM Studio and others word it; the first is OpenAI's code.
+_CONTEXT_WORDS = (
+    "context_length_exceeded",
+    "exceed_context_size",
+    "maximum context length",
+    "context length",
+    "context size",
+    "context window",
+    "prompt is too long",
+    "maximum model length",
+)
+
+
+def from_aiohttp(exc: BaseException, url: str) -> EngineError:
+    """Our error for an exception of aiohttp, by the nearest class in the table."""
+    kind = next((FROM_AIOHTTP[base] for base in type(exc).__mro__ if base in FROM_AIOHTTP), EngineUnreachable)
+    detail = str(exc).strip() or type(exc).__name__
+    if kind is EngineReplyInvalid:
+        return EngineReplyInvalid(f"The engine at {url} did not answer as an HTTP server should: {detail}.")
+    if kind is EngineTimeout:
+        return EngineTimeout(f"The engine at {url} did not answer in time: {detail}.", phase="connect")
+    return EngineUnreachable(f"The engine at {url} can't be reached: {detail}.")
+
+
+def from_status(status: int, headers: Mapping[str, str], body: object, url: str) -> EngineError:
+    """Our error for a reply with a status other than 200; `body` is its parsed JSON, or its text."""
+    message, code = error_message(body)
+    if not message and isinstance(body, str):
+        message = body[:300]
+    said = f"{_status_name(status)}: {message}" if message else _status_name(status)
+    kind = FROM_STATUS.get(status, _by_hundreds(status))
+    if kind is EngineRequestRefused and any(words in f"{code} {message}".lower() for words in _CONTEXT_WORDS):
+        kind = ContextWindowExceeded
+    return _made(kind, status, f"The engine at {url} answered {said}", headers)
+
+
+def from_error_event(body: object, url: str) -> EngineError:
+    """Our error for an error object inside a stream, where only the body can tell the status."""
+    error = body.get("error") if isinstance(body, dict) else None
+    code = error.get("code") if isinstance(error, dict) else None
+    status = int(code) if isinstance(code, int | str) and str(code).isdigit() else 500
+    return from_status(status if 400 <= status < 600 else 500, {}, body, url)
+
+
+def _made(kind: type[EngineError], status: int, sentence: str, headers: Mapping[str, str]) -> EngineError:
+    if kind is EngineRateLimited:
+        return EngineRateLimited(sentence, retry_after=_retry_after(headers))
+    if kind is EngineServerError:
+        return EngineServerError(sentence, status=status)
+    if issubclass(kind, EngineRequestRefused):
+        return kind(sentence, status=status)
+    return kind(sentence)
+
+
+def _by_hundreds(status: int) -> type[EngineError]:
+    if status >= 500:
+        return EngineServerError
+    # Redirects are not followed: they could carry our key to a host that no configuration names.
+    return EngineRequestRefused if status >= 400 else EngineReplyInvalid
+
+
+def _status_name(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from a Retry-After header, which may hold seconds or a date."""
+    value = headers.get("Retry-After") or headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
+    except ValueError:
+        return None

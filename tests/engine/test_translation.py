@@ -1,0 +1,76 @@
+"""Both tables hold every case there is."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import aiohttp
+import pytest
+from aiohttp import client_exceptions
+
+from engine.errors import (
+    ContextWindowExceeded,
+    EngineError,
+    EngineRateLimited,
+    EngineRequestRefused,
+    EngineServerError,
+    EngineTimeout,
+)
+from engine.translation import FROM_AIOHTTP, from_error_event, from_status
+
+
+def subclasses(kind: type[BaseException]) -> set[type[BaseException]]:
+    return {kind}.union(*(subclasses(child) for child in kind.__subclasses__()))
+
+
+def test_every_client_exception_of_aiohttp_has_its_own_entry() -> None:
+    raised = {
+        kind for kind in subclasses(aiohttp.ClientError) if kind.__module__ == client_exceptions.__name__
+    }
+    assert raised - set(FROM_AIOHTTP) == set()
+    assert len(raised) > 25
+
+
+@pytest.mark.parametrize("status", [status for status in HTTPStatus if status >= 300])
+def test_every_status_that_is_no_success_becomes_a_definite_error(status: HTTPStatus) -> None:
+    error = from_status(status, {}, {"error": {"message": "no"}}, "http://engine")
+    assert type(error) is not EngineError
+    assert f"{status.value} {status.phrase}: no" in str(error)
+
+
+def test_a_status_nobody_defined_is_still_a_server_error() -> None:
+    assert isinstance(from_status(599, {}, "", "http://engine"), EngineServerError)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "This model's maximum context length is 2048 tokens.", "code": 400}},
+        {"error": {"message": "too long", "code": "context_length_exceeded"}},
+        {"error": {"message": "too large", "type": "exceed_context_size_error"}},
+        {"error": "The number of tokens to keep is greater than the context length"},
+        {"message": "prompt is too long: 9000 tokens"},
+    ],
+)
+def test_context_overflow_is_recognised_in_every_servers_words(body: object) -> None:
+    assert isinstance(from_status(400, {}, body, "http://engine"), ContextWindowExceeded)
+
+
+def test_other_refusals_are_not_taken_for_overflow() -> None:
+    error = from_status(
+        422, {}, {"error": {"message": "Unexpected keys in the request: {'ignore_eos'}"}}, "u"
+    )
+    assert type(error) is EngineRequestRefused
+
+
+def test_retry_after_may_be_a_date_or_nonsense() -> None:
+    past = from_status(429, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, "", "http://engine")
+    odd = from_status(429, {"retry-after": "soon"}, "", "http://engine")
+    assert isinstance(past, EngineRateLimited) and past.retry_after == 0.0
+    assert isinstance(odd, EngineRateLimited) and odd.retry_after is None
+
+
+def test_an_error_event_tells_its_status_by_code() -> None:
+    assert isinstance(from_error_event({"error": {"code": 504, "message": "late"}}, "u"), EngineTimeout)
+    assert isinstance(from_error_event({"error": {"message": "who knows"}}, "u"), EngineServerError)
+    assert isinstance(from_error_event({"error": {"code": 200, "message": "odd"}}, "u"), EngineServerError)
