@@ -1,0 +1,36 @@
+"""The wheel is the product: installed anywhere, it has the commands, the packages and the bundled student."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    target = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(target)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    with zipfile.ZipFile(next(target.glob("*.whl"))) as wheel:
+        return set(wheel.namelist())
+
+
+def test_the_wheel_carries_the_bundled_student(names: set[str]) -> None:
+    student = {name.removeprefix("engine/bundled_student/") for name in names if "bundled_student" in name}
+    assert {"model.safetensors", "config.json", "tokenizer.json", "README.md"} <= student
+    assert not [name for name in student if name.endswith(".py")]
+
+
+def test_the_wheel_carries_what_engine_install_reads(names: set[str]) -> None:
+    assert "engine/requirements/engine-cpu.txt" in names
+
+
+def test_the_wheel_carries_the_packages_and_nothing_else(names: set[str]) -> None:
+    packages = {name.split("/")[0] for name in names if ".dist-info" not in name}
+    assert packages == {"programs", "engine", "compiler", "gateway", "smallforge.py"}
