@@ -127,7 +127,7 @@ def complete_inputs(plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
             if field.required and field.type != "history":
                 raise InputInvalid(field.name, f"input {field.name!r} is missing: {plan.program!r} needs it")
             continue
-        if not _fits(field, value):
+        if not fits(field, value):
             raise InputInvalid(field.name, f"input {field.name!r} must be {field.type}, not {value!r}")
         values[field.name] = value
     return values
@@ -149,7 +149,8 @@ _SCALARS: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def _fits(field: Field, value: Any) -> bool:
+def fits(field: Field, value: Any) -> bool:
+    """Whether a value from JSON is of the field's declared type."""
     if field.type == "history":
         return isinstance(value, list | tuple) and all(isinstance(turn, Mapping) for turn in value)
     if field.type.startswith("list["):

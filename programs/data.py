@@ -1,0 +1,226 @@
+"""Rows of examples: JSONL files of one's own, and benchmark data by its name.
+
+A file is judged whole: every bad line is reported, with its number, before a model is asked anything. Knows
+nothing of splits' sizes or of how examples are used.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from programs.errors import DataInvalid
+from programs.plan import Field, fits
+from programs.program import Split
+from programs.release import canonical_json, digest
+
+if TYPE_CHECKING:
+    import dspy
+
+DATA_VARIABLE = "SMALLFORGE_DATA"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a JSONL file; `number` counts from 1."""
+
+    number: int
+    values: Mapping[str, Any]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The objects of a JSONL file; blank lines are skipped.
+
+    Raises:
+        DataInvalid: the file can't be read, or has lines that hold no JSON object; carries all of them.
+    """
+    rows, mistakes = _parse(path)
+    _refuse(path, mistakes)
+    return rows
+
+
+def load_examples(
+    path: Path, inputs: Sequence[Field | str], labels: Sequence[Field | str]
+) -> list[dspy.Example]:
+    """The examples of a JSONL file; fields beyond those named are kept, for a metric may use them.
+
+    A field given by its bare name may hold anything. A label may also be a list of accepted variants. An
+    input that isn't required may be missing or null.
+
+    Raises:
+        DataInvalid: carries every line that is no object, lacks a field or has one of the wrong type.
+    """
+    import dspy
+
+    rows, mistakes = _parse(path)
+    for row in rows:
+        for problem in [*_problems(row.values, inputs), *_label_problems(row.values, labels)]:
+            mistakes.append((row.number, problem))
+    _refuse(path, mistakes)
+    histories = {_name(field) for field in inputs if isinstance(field, Field) and field.type == "history"}
+    names = [_name(field) for field in inputs]
+    return [
+        dspy.Example(
+            **{k: dspy.History(messages=v or []) if k in histories else v for k, v in row.values.items()}
+        ).with_inputs(*names)
+        for row in rows
+    ]
+
+
+def read_examples(path: Path, signature: type[dspy.Signature]) -> list[dspy.Example]:
+    """`load_examples` for a signature's own fields: all its inputs, all its outputs as labels."""
+    from programs.signature import signature_fields
+
+    fields = signature_fields(signature)
+    return load_examples(path, fields.inputs, fields.outputs)
+
+
+def content_key(example: dspy.Example) -> str:
+    """Digest of an example's inputs: two examples that ask the same have the same key."""
+    return digest(canonical_json(_plain(dict(example.inputs().items()))))
+
+
+def fingerprint(examples: Iterable[dspy.Example]) -> str:
+    """Digest of examples with their labels, in their order."""
+    return digest(canonical_json([_plain(dict(example.items())) for example in examples]))
+
+
+@dataclass(frozen=True)
+class HubDataset:
+    """Where the `datasets` library finds a benchmark; `splits` maps our split to its own name for one."""
+
+    name: str
+    config: str
+    splits: Mapping[Split, str]
+
+
+def data_folder() -> Path | None:
+    """The folder that SMALLFORGE_DATA names; the one thing that a program takes from the environment."""
+    folder = os.environ.get(DATA_VARIABLE)
+    return Path(folder).expanduser() if folder else None
+
+
+def benchmark_rows(task: str, split: Split, hub: HubDataset, folder: Path | None) -> list[Mapping[str, Any]]:
+    """Rows of a benchmark: `<task>/<split>.jsonl` in the folder where one is given, else by `datasets`.
+
+    A split that the source doesn't have is empty.
+
+    Raises:
+        DataInvalid: neither source is there, or it can't be read; says how to get each.
+    """
+    if folder is not None:
+        if not (folder / task / "train.jsonl").is_file():
+            raise DataInvalid([f"{DATA_VARIABLE} is {str(folder)!r}, which holds no {task}/train.jsonl"])
+        path = folder / task / f"{split}.jsonl"
+        return [row.values for row in read_rows(path)] if path.is_file() else []
+    if importlib.util.find_spec("datasets") is None:
+        _no_source(task, "is not installed: pip install 'smallforge[data]'")
+    if split not in hub.splits:
+        return []
+    return _rows_from_hub(task, hub, hub.splits[split])
+
+
+def _rows_from_hub(task: str, hub: HubDataset, split: str) -> list[Mapping[str, Any]]:
+    import datasets
+
+    try:
+        return [dict(row) for row in datasets.load_dataset(hub.name, hub.config, split=split)]
+    except (OSError, ValueError, RuntimeError) as error:
+        first_line = str(error).partition("\n")[0]
+        _no_source(task, f"can't load {hub.name!r}: {first_line}")
+
+
+def _no_source(task: str, why: str) -> NoReturn:
+    raise DataInvalid(
+        [
+            f"no data for {task!r}: set {DATA_VARIABLE} to a folder that holds {task}/train.jsonl, "
+            f"or use the `datasets` library, which {why}"
+        ]
+    )
+
+
+def _refuse(path: Path, mistakes: list[tuple[int, str]]) -> None:
+    if mistakes:
+        in_order = sorted(mistakes, key=lambda mistake: mistake[0])
+        raise DataInvalid([f"{path.name} line {number}: {problem}" for number, problem in in_order])
+
+
+def _parse(path: Path) -> tuple[list[Row], list[tuple[int, str]]]:
+    """The rows that can be read, and with their line numbers what is wrong with the others."""
+    try:
+        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    except OSError as error:
+        raise DataInvalid([f"can't read {str(path)!r}: {error.strerror}"]) from error
+    rows: list[Row] = []
+    mistakes: list[tuple[int, str]] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            values = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
+        except UnicodeDecodeError:
+            mistakes.append((number, "is not UTF-8"))
+        except (ValueError, RecursionError) as error:
+            mistakes.append((number, f"is not JSON: {error}"))
+        else:
+            if isinstance(values, dict):
+                rows.append(Row(number, values))
+            else:
+                mistakes.append((number, f"must hold an object, not {reprlib.repr(values)}"))
+    if not rows and not mistakes:
+        raise DataInvalid([f"{str(path)!r} holds no rows"])
+    return rows, mistakes
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _problems(values: Mapping[str, Any], inputs: Sequence[Field | str]) -> Iterable[str]:
+    for field in inputs:
+        name = _name(field)
+        value = values.get(name)
+        optional = isinstance(field, Field) and (not field.required or field.type == "history")
+        if value is None and not optional:
+            yield f"field {name!r} is {'null' if name in values else 'missing'}"
+        elif value is not None and isinstance(field, Field) and not fits(field, value):
+            yield _wrong_type(field, value)
+
+
+def _label_problems(values: Mapping[str, Any], labels: Sequence[Field | str]) -> Iterable[str]:
+    for field in labels:
+        name = _name(field)
+        value = values.get(name)
+        if value is None:
+            yield f"field {name!r} is {'null' if name in values else 'missing'}"
+        elif isinstance(field, Field) and not fits(field, value):
+            variants = isinstance(value, list) and bool(value) and all(fits(field, one) for one in value)
+            if not variants:
+                yield _wrong_type(field, value)
+
+
+def _name(field: Field | str) -> str:
+    return field if isinstance(field, str) else field.name
+
+
+def _wrong_type(field: Field, value: object) -> str:
+    wanted = f"one of {', '.join(map(repr, field.choices))}" if field.choices else field.type
+    return f"field {field.name!r} must be {wanted}, not {reprlib.repr(value)}"
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON holds it; past turns count as the list they are."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    messages = getattr(value, "messages", None)
+    return _plain(messages) if messages is not None else str(value)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import dspy
+import pytest
+
+from programs.errors import ProgramInvalid
+from programs.metrics import (
+    containment,
+    exact_match,
+    metric_name,
+    normalise_text,
+    numeric_match,
+    read_number,
+    token_f1,
+    weighted_sum,
+)
+from programs.program import Metric
+
+
+def score(metric: Metric, labelled: object, predicted: object, trace: object = None) -> float:
+    return metric(dspy.Example(answer=labelled), dspy.Prediction(answer=predicted), trace)
+
+
+@pytest.mark.parametrize(
+    ("labelled", "predicted", "expected"),
+    [
+        ("Paris", " Paris\n", 1), ("Paris", "paris", 0), (5, 5, 1), (5, " 5 ", 1), (5, 6, 0),
+        (True, True, 1), (["a", "b"], ["a", "b"], 1), (["Rome", "Paris"], "Paris", 1), (["Rome"], "Oslo", 0),
+    ],
+)  # fmt: skip
+def test_exact_match_wants_the_same_value(labelled: object, predicted: object, expected: float) -> None:
+    assert score(exact_match("answer"), labelled, predicted) == expected
+
+
+def test_normalised_exact_match_overlooks_case_articles_and_punctuation() -> None:
+    assert score(exact_match("answer", normalise=True), "The Eiffel Tower", "eiffel  tower.") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("18", 18), ("$1,234.50", Fraction("1234.5")), ("#### 72", 72), ("18 dollars.", 18), ("-3", -3),
+        ("−3", -3), ("1/2", Fraction(1, 2)), ("1 1/2 cups", Fraction(3, 2)), ("½", Fraction(1, 2)),
+        (".5", Fraction(1, 2)), ("50%", 50), ("9 * 2 = 18", 18), ("10-4", 4), ("$-5", -5), ("-$5", -5),
+        ("1.5e3", 1500), (r"\boxed{42}", 42), (r"\frac{3}{4}", Fraction(3, 4)), ("12,345,678", 12345678),
+        ("3, 4", 4), (7, 7), (2.5, Fraction(5, 2)), ("from 5 to 12 #### 7 apples", 7), ("none", None),
+        ("3/0", None), ("", None), (True, None),
+    ],
+)  # fmt: skip
+def test_a_number_is_read_through_units_commas_and_fractions(
+    text: object, number: Fraction | int | None
+) -> None:
+    assert read_number(text) == number
+
+
+def test_numeric_match_compares_numbers_not_their_forms() -> None:
+    metric = numeric_match("answer")
+    assert score(metric, "1000", "The total is $1,000.00") == 1
+    assert score(metric, "0.5", "1/2") == 1
+    assert score(metric, "18", "19") == 0
+
+
+def test_numeric_match_without_a_number_on_either_side_is_wrong() -> None:
+    assert score(numeric_match("answer"), "none", "none") == 0
+
+
+@pytest.mark.parametrize(
+    ("labelled", "predicted", "expected"),
+    [
+        ("the cat sat", "cat sat down", 0.8), ("a b", "A, b!", 1), ("cat", "dog", 0), ("yes", "yes it is", 0),
+        ("yes", "no", 0), ("yes", "Yes.", 1), ("noanswer", "no answer", 0), ("", "", 1), ("", "x", 0),
+    ],
+)  # fmt: skip
+def test_token_f1_scores_shared_words(labelled: str, predicted: str, expected: float) -> None:
+    assert score(token_f1("answer"), labelled, predicted) == pytest.approx(expected)
+
+
+def test_token_f1_takes_the_best_of_several_labels() -> None:
+    assert score(token_f1("answer"), ["New York City", "NYC"], "NYC") == 1
+
+
+def test_normalisation_is_the_official_one() -> None:
+    assert normalise_text("The  U.S. and a-b, an Apple!") == "us and ab apple"
+
+
+@pytest.mark.parametrize(
+    ("labelled", "predicted", "expected"),
+    [("Paris", "It is in Paris, France.", 1), ("art", "the party", 0), ("", "anything", 0)],
+)
+def test_containment_looks_for_whole_words(labelled: str, predicted: str, expected: float) -> None:
+    assert score(containment("answer"), labelled, predicted) == expected
+
+
+def test_while_demonstrations_are_collected_only_good_enough_counts() -> None:
+    assert score(token_f1("answer"), "one two three", "one", trace=[]) == 0
+    assert score(token_f1("answer"), "one two three four", "one two three four five", trace=[]) == 1
+
+
+def test_a_missing_output_scores_nothing() -> None:
+    example, empty = dspy.Example(answer="x"), dspy.Prediction()
+    metrics = (exact_match("answer"), numeric_match("answer"), token_f1("answer"), containment("answer"))
+    assert [metric(example, empty) for metric in metrics] == [0, 0, 0, 0]
+
+
+def test_a_weighted_sum_is_a_mean_from_zero_to_one() -> None:
+    metric = weighted_sum((exact_match("code"), 3), (exact_match("note"), 1))
+    example = dspy.Example(code="A", note="B")
+    assert metric(example, dspy.Prediction(code="A", note="x")) == 0.75
+    assert metric(example, dspy.Prediction(code="A", note="B")) == 1
+
+
+@pytest.mark.parametrize("weights", [(), (0.0,), (-1.0, 2.0)])
+def test_a_weighted_sum_refuses_weights_that_mean_nothing(weights: tuple[float, ...]) -> None:
+    with pytest.raises(ProgramInvalid, match="weight"):
+        weighted_sum(*((exact_match("answer"), weight) for weight in weights))
+
+
+def test_every_metric_has_a_readable_name() -> None:
+    def rubric(example: dspy.Example, prediction: dspy.Prediction, trace: object = None) -> float:
+        return 1.0
+
+    both = weighted_sum((exact_match("code"), 3), (token_f1("note"), 1))
+    names = [metric_name(metric) for metric in (numeric_match("total"), both, rubric)]
+    assert names == ["numeric_match(total)", "3 exact_match(code) + 1 token_f1(note)", "rubric"]
