@@ -63,6 +63,14 @@ class Spent:
 
 
 @dataclass(frozen=True)
+class Began:
+    """The first event: the build's id, which resumes it should it be interrupted."""
+
+    build_id: str
+    resumed: bool = False
+
+
+@dataclass(frozen=True)
 class StageStarted:
     stage: Stage
     total: int | None = None
@@ -93,7 +101,7 @@ class CandidateScored:
 
 @dataclass(frozen=True)
 class Estimated:
-    """At most this many calls; tokens, seconds and USD are what they should about come to."""
+    """About what the build will take; `usd` is None where the price is unknown."""
 
     calls: int
     prompt_tokens: int
@@ -135,4 +143,4 @@ class Finished:
     result: BuildResult
 
 
-Event = StageStarted | Scored | CandidateScored | Estimated | Spent | Log | Finished
+Event = Began | StageStarted | Scored | CandidateScored | Estimated | Spent | Log | Finished

@@ -1,0 +1,256 @@
+"""Shows a build to a person: live bars on a terminal, plain lines elsewhere, and the result as a table.
+
+A reader of the event stream. Progress goes to standard error, the result to standard output; knows nothing of
+what a build does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from compiler.events import (
+    Began,
+    BuildResult,
+    CandidateScored,
+    Estimated,
+    Event,
+    Log,
+    PairedTest,
+    Scored,
+    ScoreSummary,
+    Spent,
+    Stage,
+    StageStarted,
+)
+
+TITLES: dict[Stage, str] = {
+    "load": "Load and split the examples",
+    "check": "Ask student and teacher",
+    "estimate": "Estimate calls and cost",
+    "optimise": "Optimise",
+    "lower": "Lower and prove",
+    "baseline": "Score unoptimised",
+    "score": "Score compiled",
+    "decide": "Decide",
+    "write": "Write the release",
+}
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Display(Protocol):
+    """A reader of the event stream that is shown while its `with` block runs."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def read(self, event: Event) -> None: ...
+
+
+def open_display(console: Console) -> Display:
+    """Bars where the console is a terminal that can move its cursor, lines elsewhere."""
+    return LiveBars(console) if console.is_terminal and not console.is_dumb_terminal else PlainLines(console)
+
+
+class LiveBars:
+    """A bar for each stage, with what was spent so far below them."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[score]:>8}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._tasks: dict[Stage, TaskID] = {}
+        self._footer = Text()
+        self._live = Live(self._picture(), console=console, refresh_per_second=8, transient=False)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def read(self, event: Event) -> None:
+        if isinstance(event, StageStarted) and event.total is not None:
+            self._tasks[event.stage] = self._bars.add_task(TITLES[event.stage], total=event.total, score="")
+        elif isinstance(event, Scored):
+            self._advance(event)
+        elif isinstance(event, Spent):
+            self._footer = Text(describe_spent(event), style="dim")
+        else:
+            for line in lines_of(event):
+                _say(self._console, line)
+        self._live.update(self._picture())
+
+    def _advance(self, event: Scored) -> None:
+        if event.stage not in self._tasks:
+            self._tasks[event.stage] = self._bars.add_task(TITLES[event.stage], total=event.total, score="")
+        score = "" if event.score is None else percent(event.score)
+        self._bars.update(self._tasks[event.stage], completed=event.done, total=event.total, score=score)
+
+    def _picture(self) -> RenderableType:
+        return Group(self._bars, self._footer)
+
+
+class PlainLines:
+    """One line for each thing that happens, and for progress every ten seconds: fit for a log."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._begun = self._last = clock()
+        self._spent: Spent | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._spent is not None:
+            self._print(describe_spent(self._spent))
+
+    def read(self, event: Event) -> None:
+        if isinstance(event, Spent):
+            self._spent = event
+        elif isinstance(event, Scored):
+            self._progress(event)
+        elif isinstance(event, StageStarted):
+            self._begun = self._last = self._clock()
+            many = "" if event.total is None else f" ({event.total:,} answers at most)"
+            self._print(f"{TITLES[event.stage]}{many}")
+        else:
+            for line in lines_of(event):
+                self._print(f"  {line}")
+
+    def _progress(self, event: Scored) -> None:
+        now = self._clock()
+        complete = event.done == event.total
+        if not complete and now - self._last < _SECONDS_BETWEEN_LINES:
+            return
+        self._last = now
+        parts = [f"{event.done:,}/{event.total:,}"]
+        if event.score is not None:
+            parts.append(f"score {percent(event.score)}")
+        if not complete:
+            left = (now - self._begun) / max(event.done, 1) * (event.total - event.done)
+            parts.append(f"about {duration(left)} left")
+            if self._spent is not None:
+                parts.append(describe_spent(self._spent))
+        self._print("  " + ", ".join(parts))
+
+    def _print(self, line: str) -> None:
+        _say(self._console, line)
+
+
+def lines_of(event: Event) -> Iterable[str]:
+    """What there is to say about an event, beyond progress."""
+    if isinstance(event, Began):
+        yield f"Build {event.build_id}{' goes on' if event.resumed else ''}"
+    elif isinstance(event, Log):
+        yield event.text
+    elif isinstance(event, Estimated):
+        tokens = event.prompt_tokens + event.completion_tokens
+        cost = "cost unknown" if event.usd is None else f"{event.usd:.4f} USD"
+        yield (f"About {event.calls:,} calls, {tokens:,} tokens, {duration(event.seconds)}, {cost}.")
+    elif isinstance(event, CandidateScored):
+        if event.dropped:
+            yield f"{event.name}: dropped after {event.n}, could reach {percent(event.score)} at most"
+        else:
+            yield f"{event.name}: {percent(event.score)} of {event.n}{', best so far' if event.best else ''}"
+
+
+def show_result(console: Console, result: BuildResult) -> None:
+    """The table of scores before and after, and what became of the release."""
+    table = Table(title=f"{result.program}: {result.optimizer}, {result.compiled.n} held-out examples")
+    headings = ("score", "n", "95 % interval", "unparseable", "errors", "tokens/answer", "USD/answer")
+    table.add_column("")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_row("unoptimised", *_cells(result.baseline))
+    table.add_row("compiled", *_cells(result.compiled), style="bold")
+    console.print(table)
+    for line in verdict(result):
+        _say(console, line)
+
+
+def verdict(result: BuildResult) -> Iterable[str]:
+    """The gain, its weight as evidence, and the release."""
+    yield describe_difference(result.difference)
+    if not result.proven:
+        yield "No proven gain: p is not below 0.05, or the score did not rise."
+    if result.weak:
+        yield f"Weak evidence: {result.compiled.n} test rows are under 100, so the interval is wide."
+    if result.lowered:
+        yield "Lowered to a plan: it is served without DSPy."
+    else:
+        yield f"Not lowered, served by DSPy: {result.reason}."
+    yield f"{describe_spent(result.spent)}."
+    yield f"Release {result.program}@{result.version} is the {result.alias}: {result.path}"
+    if result.alias == "candidate":
+        yield f"To make it the champion: compiler promote {result.program}@{result.version}"
+
+
+def describe_difference(test: PairedTest) -> str:
+    p = "p < 0.0001" if test.p < 0.0001 else f"p = {test.p:.4f}"
+    name = {"mcnemar": "McNemar", "sign-flip": "sign-flip"}[test.test]
+    interval = f"{100 * test.low:+.1f} to {100 * test.high:+.1f}"
+    return (
+        f"Gain {100 * test.difference:+.1f} points (95 % interval {interval}), "
+        f"paired {p} ({name}): {test.won} better, {test.lost} worse of {test.n}."
+    )
+
+
+def describe_spent(spent: Spent) -> str:
+    cost = "cost unknown" if spent.usd is None else f"{spent.usd:.4f} USD"
+    tokens = spent.prompt_tokens + spent.completion_tokens
+    return f"{spent.calls:,} calls, {tokens:,} tokens, {cost}, {duration(spent.seconds)}"
+
+
+def _say(console: Console, line: str) -> None:
+    """A line as it stands: brackets in it are no markup, numbers get no colours."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def percent(score: float) -> str:
+    return f"{100 * score:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds as a clock shows them; under a minute, seconds."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02} min"
+
+
+def _cells(summary: ScoreSummary) -> tuple[str, ...]:
+    tokens, usd = summary.tokens_per_answer, summary.usd_per_answer
+    return (
+        percent(summary.mean),
+        str(summary.n),
+        f"{100 * summary.low:.1f} to {100 * summary.high:.1f}",
+        str(summary.unparseable),
+        str(summary.errors + summary.cut),
+        "unknown" if tokens is None else f"{tokens:.1f}",
+        "unknown" if usd is None else f"{usd:.2g}",
+    )
