@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from engine.chat import Delta, Reply
 from engine.errors import EngineError, EngineNotInstalled
 
 if TYPE_CHECKING:
@@ -21,14 +20,44 @@ _VARIED_BY_DSPY = frozenset(
 )
 
 
+class Counted(Protocol):
+    @property
+    def prompt_tokens(self) -> int: ...
+    @property
+    def completion_tokens(self) -> int: ...
+    @property
+    def cached_tokens(self) -> int | None: ...
+
+
+class Said(Protocol):
+    @property
+    def text(self) -> str: ...
+    @property
+    def reasoning(self) -> str: ...
+    @property
+    def usage(self) -> Counted | None: ...
+
+
+class Answer(Said, Protocol):
+    @property
+    def finish_reason(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+
+
+class Piece(Said, Protocol):
+    @property
+    def finish_reason(self) -> str | None: ...
+
+
 class Completes(Protocol):
     """Anything that answers chats: an EngineClient, a hosted model, a recorder around one, a scripted one."""
 
-    async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply: ...
+    async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Answer: ...
 
     def stream(
         self, messages: Sequence[object], params: Mapping[str, object]
-    ) -> AsyncGenerator[Delta, None]: ...
+    ) -> AsyncGenerator[Piece, None]: ...
 
 
 def make_lm(model: Completes, name: str, sampling_params: Mapping[str, object]) -> dspy.LM:

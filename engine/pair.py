@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dspy import lm15
 
-from engine.chat import Reply, Usage
 from engine.errors import (
     ContextWindowExceeded,
     EngineCredentialRefused,
@@ -32,7 +31,7 @@ from engine.errors import (
 )
 
 if TYPE_CHECKING:
-    from engine.lm import Completes
+    from engine.lm import Answer, Completes, Counted
 
 T = TypeVar("T")
 
@@ -81,7 +80,7 @@ class AsynchronousEngine:
     async def stream(self, request: lm15.Request) -> AsyncGenerator[lm15.StreamEvent, None]:
         """One attempt as events: a start, the pieces, an end."""
         messages, params = _messages(request), self._fixed | _params(request)
-        usage: Usage | None = None
+        usage: Counted | None = None
         finish_reason = "stop"
         try:
             async with aclosing(self.model.stream(messages, params)) as deltas:
@@ -222,7 +221,7 @@ def _unsupported(feature: str) -> lm15.UnsupportedFeatureError:
     return lm15.UnsupportedFeatureError(f"Engines take text only; this call uses {feature}.", feature=feature)
 
 
-def _response(reply: Reply) -> lm15.Response:
+def _response(reply: Answer) -> lm15.Response:
     parts: list[Any] = [lm15.ThinkingPart(text=reply.reasoning)] if reply.reasoning else []
     return lm15.Response(
         id=None,
@@ -233,7 +232,7 @@ def _response(reply: Reply) -> lm15.Response:
     )
 
 
-def _usage(usage: Usage | None) -> lm15.Usage:
+def _usage(usage: Counted | None) -> lm15.Usage:
     if usage is None:
         return lm15.Usage()
     return lm15.Usage(

@@ -26,9 +26,14 @@ MakeLM = Callable[[Model, str, Mapping[str, object]], dspy.LM]
 
 
 class InterpretedExecutor:
-    """Runs a DSPy module for one request after another; the module itself is never changed by a run."""
+    """Runs a DSPy module for one request after another; the module itself is never changed by a run.
 
-    def __init__(self, module: dspy.Module, program: Program, make_lm: MakeLM) -> None:
+    `trace`, where given, receives the predictor calls as DSPy records them; one run at a time then.
+    """
+
+    def __init__(
+        self, module: dspy.Module, program: Program, make_lm: MakeLM, trace: list[Any] | None = None
+    ) -> None:
         self.chat: Chat = program.chat
         self.sampling: Sampling = program.sampling
         self.inputs: Sequence[Field] = [Field(name) for name in _entry_inputs(module)]
@@ -37,6 +42,7 @@ class InterpretedExecutor:
         ]
         self._module = module
         self._make_lm = make_lm
+        self._trace = trace
 
     async def run(self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]) -> Outcome:
         recorder = Recorder(model)
@@ -44,8 +50,9 @@ class InterpretedExecutor:
         values = dict(inputs)
         if self.chat.history:
             values[self.chat.history] = dspy.History(messages=list(inputs.get(self.chat.history) or []))
+        trace = [] if self._trace is None else self._trace
         try:
-            with dspy.context(lm=lm, adapter=ProgramAdapter(), disable_history=True, trace=[], callbacks=[]):
+            with dspy.context(lm=lm, adapter=ProgramAdapter(), disable_history=True, trace=trace, callbacks=[]):
                 prediction = await self._module.acall(**values)
         except AdapterParseError as error:
             steps = tuple(recorder.steps)
@@ -88,7 +95,7 @@ def _entry_inputs(module: dspy.Module) -> list[str]:
     )
     if signature is not None:
         return list(signature.input_fields)
-    entry = getattr(module, "aforward", module.forward)
+    entry = module.aforward if hasattr(module, "aforward") else module.forward
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return [name for name, p in inspect.signature(entry).parameters.items() if p.kind in kinds]
 
