@@ -1,0 +1,1 @@
+"""Online: a release becomes an OpenAI-compatible model."""

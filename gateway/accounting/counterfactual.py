@@ -1,0 +1,38 @@
+"""What an answer would have cost at the teacher that a release was compiled with, from the release's own evidence."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+_log = logging.getLogger(__name__)
+
+
+def teacher_usd_per_answer(release: Path) -> float | None:
+    """USD per answer as the newest build measured it; None if no teacher was scored or no price was known."""
+    folders = [path for path in (release / "evidence").glob("*") if not path.name.startswith(".")]
+    for folder in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True):
+        teacher = _build_record(folder).get("teacher")
+        usd = teacher.get("usd_per_answer") if isinstance(teacher, dict) else None
+        if isinstance(usd, int | float) and not isinstance(usd, bool) and usd >= 0:
+            return float(usd)
+    return None
+
+
+def _build_record(folder: Path) -> dict[str, Any]:
+    """The build's own record, if it is the one that was written; evidence never keeps a release from serving."""
+    try:
+        data = (folder / "build.json").read_bytes()
+        expected = orjson.loads((folder / "digests.json").read_bytes())["build.json"]
+        record = orjson.loads(data)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log.warning("no readable evidence in %s: %s", folder, error)
+        return {}
+    if hashlib.sha256(data).hexdigest() != expected:
+        _log.warning("evidence in %s was changed after its build and is not used", folder)
+        return {}
+    return record if isinstance(record, dict) else {}

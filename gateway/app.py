@@ -1,0 +1,113 @@
+"""Builds the gateway: one FastAPI app whose lifespan owns everything that lives longer than a request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import Route
+
+from engine.settings import Settings
+from gateway.catalog import Catalog
+from gateway.errors import GatewayError, RouteUnknown, as_gateway_error
+from gateway.metrics import Metrics
+from gateway.routes import ChatCompletions, Limits, Readiness, make_router
+from gateway.students import Students
+
+_log = logging.getLogger(__name__)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Seconds between two looks at the releases folder, and between two checks of a student."""
+
+    catalog: float = 1.0
+    student: float = 60.0
+
+
+def create_app(
+    settings: Settings,
+    *,
+    shared_metrics: Path | None = None,
+    progress: Callable[[str], None] = _log.info,
+    limits: Limits = Limits(),
+    intervals: Intervals = Intervals(),
+) -> FastAPI:
+    """The gateway for these settings; nothing runs before its lifespan does.
+
+    `shared_metrics` is the folder of prometheus-client's multiprocess files, `progress` is told how a local engine
+    comes up. The lifespan raises EngineError when a student can't be had, and OSError when the port of the metrics
+    is taken.
+    """
+    metrics = Metrics(shared_metrics)
+    students = Students(settings, metrics, progress, intervals.student)
+    catalog = Catalog(settings.releases, students, metrics)
+    readiness = Readiness()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        with _metrics_listener(metrics, settings):
+            await catalog.refresh()
+            keeper: asyncio.Task[None] | None = None
+            try:
+                await students.first_tries()
+                await catalog.refresh()
+                keeper = asyncio.create_task(
+                    _keep_current(catalog, students, intervals.catalog), name="catalog"
+                )
+                yield
+            finally:
+                if keeper is not None:
+                    keeper.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await keeper
+                await students.close()
+
+    app = FastAPI(title="Smallforge gateway", lifespan=lifespan, redirect_slashes=False)
+    app.state.readiness = readiness
+    app.state.metrics = metrics
+    chat = ChatCompletions(catalog, metrics, limits, settings.gateway.strict)
+    # First, and beside FastAPI's own request handling: this is the path that has to be fast.
+    app.router.routes.insert(0, Route("/v1/chat/completions", chat, methods=["POST"]))
+    app.include_router(make_router(catalog, students, readiness))
+    app.add_exception_handler(GatewayError, _answer_error)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    if settings.gateway.host in _LOOPBACK:
+        # A page on the web may point its own host name at this machine; such a name is not answered.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOOPBACK, "[::1]"], www_redirect=False)
+    return app
+
+
+def _metrics_listener(metrics: Metrics, settings: Settings) -> nullcontext[None]:
+    gateway = settings.gateway
+    return metrics.listener(gateway.metrics_host, gateway.metrics_port)
+
+
+async def _keep_current(catalog: Catalog, students: Students, seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        students.settle()
+        await catalog.refresh()
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    found = as_gateway_error(error)
+    headers = {name.decode(): value.decode() for name, value in found.headers()}
+    return Response(found.body(), found.status, headers, "application/json")
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for this class only"
+    path = request.scope["path"][:80]
+    text = (
+        f"{request.method} {path!r}: {error.detail}; this gateway serves /v1/chat/completions and /v1/models."
+    )
+    return await _answer_error(request, RouteUnknown(text, error.status_code))

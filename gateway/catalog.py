@@ -1,0 +1,247 @@
+"""Which releases are served under which model names, kept equal to the releases folder while requests run.
+
+A snapshot of names is replaced whole, so a request sees the state before a change or the one after it, and keeps the
+release it began with. What is broken is refused and logged; the name goes on meaning what it meant before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from gateway.accounting.counterfactual import teacher_usd_per_answer
+from gateway.conversation import Conversation
+from gateway.errors import Header, ModelUnavailable, ModelUnknown
+from gateway.executors import EXECUTORS
+from gateway.metrics import Metrics, ReleaseMetrics
+from gateway.students import ServedStudent, Students
+from programs.aliases import Aliases, read_aliases
+from programs.errors import ProgramError, ReleaseError
+from programs.execution import Executor
+from programs.release import Identity, read_release
+
+_log = logging.getLogger(__name__)
+_VERSION = re.compile(r"[0-9a-f]{12}")
+
+Stamp = tuple[object, ...]
+"""Modification times and sizes; equal stamps mean that nothing has to be read again."""
+
+
+class ProgramFolder(NamedTuple):
+    """What a look at one program's folder shows without opening a file."""
+
+    aliases: Stamp
+    versions: Mapping[str, Stamp]
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """A checked release, ready to run on its student."""
+
+    identity: Identity
+    executor: Executor
+    conversation: Conversation
+    metrics: ReleaseMetrics
+    teacher_usd: float | None
+    created: int
+
+    @property
+    def release(self) -> str:
+        return f"{self.identity.program}@{self.identity.version}"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of a version on disk: `runnable`, or the `reason` why not."""
+
+    program: str
+    version: str
+    runnable: Runnable | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a model name means now. `student` is set exactly where `unavailable` is None."""
+
+    model: str
+    loaded: Loaded
+    student: ServedStudent | None
+    unavailable: str | None
+    headers: tuple[Header, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        release = f"{self.loaded.program}@{self.loaded.version}".encode()
+        object.__setattr__(self, "headers", ((b"x-smallforge-release", release),))
+
+
+class Catalog:
+    """The served releases of one folder; `refresh` is called again and again by the gateway's lifespan."""
+
+    def __init__(self, root: Path, students: Students, metrics: Metrics) -> None:
+        self.models: Mapping[str, Served] = {}
+        self._root = root
+        self._students = students
+        self._metrics = metrics
+        self._folders: Mapping[str, ProgramFolder] = {}
+        self._loaded: dict[tuple[str, str], Loaded] = {}
+        self._aliases: dict[str, Aliases] = {}
+        self._students_seen = -1
+
+    def find(self, model: str) -> tuple[Runnable, Served, ServedStudent]:
+        """The release behind a model name and the student it runs on.
+
+        Raises:
+            ModelUnknown: nothing has that name.
+            ModelUnavailable: it has, but may not or cannot run now.
+        """
+        served = self.models.get(model)
+        if served is None:
+            raise ModelUnknown(self._unknown(model), param="model")
+        if served.student is None or served.loaded.runnable is None:
+            raise ModelUnavailable(str(served.unavailable), param="model")
+        return served.loaded.runnable, served, served.student
+
+    async def refresh(self) -> None:
+        """Takes in what changed on disk or about the students since the last call."""
+        folders = await asyncio.to_thread(_look, self._root)
+        if folders is None or (folders == self._folders and self._students.changes == self._students_seen):
+            return
+        await asyncio.to_thread(self._read_changes, folders)
+        self._folders = folders
+        self._students.want(
+            {loaded.runnable.identity.student for loaded in self._loaded.values() if loaded.runnable}
+        )
+        self._students_seen = self._students.changes
+        self.models = dict(self._names())
+
+    def ready(self) -> bool:
+        return any(served.unavailable is None for served in self.models.values())
+
+    def _read_changes(self, folders: Mapping[str, ProgramFolder]) -> None:
+        for program, folder in folders.items():
+            before = self._folders.get(program)
+            for version, stamp in folder.versions.items():
+                if before is None or before.versions.get(version) != stamp:
+                    self._load(program, version)
+            if before is None or before.aliases != folder.aliases:
+                self._read_aliases(program)
+        for program in self._aliases.keys() - folders.keys():
+            del self._aliases[program]
+        gone = [key for key in self._loaded if key[0] not in folders]
+        for key in gone:
+            del self._loaded[key]
+
+    def _load(self, program: str, version: str) -> None:
+        key = (program, version)
+        former = self._loaded.get(key)
+        try:
+            self._loaded[key] = Loaded(
+                program, version, runnable=self._make_runnable(self._root / program / version)
+            )
+            _log.info("loaded release %s@%s", program, version)
+        except (ProgramError, ModelUnavailable, OSError) as error:
+            _log.error("release %s@%s is refused: %s", program, version, error)
+            if former is None or former.runnable is None:
+                self._loaded[key] = Loaded(
+                    program, version, reason=f"Release {program}@{version} is refused: {error}"
+                )
+
+    def _make_runnable(self, path: Path) -> Runnable:
+        release = read_release(path)
+        executor = EXECUTORS[release.identity.kind](release)
+        program = release.identity.program
+        return Runnable(
+            release.identity,
+            executor,
+            Conversation(program, executor.chat, executor.inputs),
+            self._metrics.for_release(program, release.identity.version),
+            teacher_usd_per_answer(path),
+            int((path / "release.json").stat().st_mtime),
+        )
+
+    def _read_aliases(self, program: str) -> None:
+        try:
+            self._aliases[program] = read_aliases(self._root / program)
+        except ReleaseError as error:
+            _log.error("the aliases of %r are refused, the former ones stay: %s", program, error)
+
+    def _names(self) -> Iterator[tuple[str, Served]]:
+        for program, version in self._loaded:
+            if version in self._folders[program].versions:
+                name = f"{program}@{version}"
+                yield name, self._serve(name, program, version)
+        for program, aliases in self._aliases.items():
+            for name, target in ((program, aliases.champion), (f"{program}@candidate", aliases.candidate)):
+                if target is not None:
+                    yield name, self._serve_alias(name, program, target)
+
+    def _serve_alias(self, name: str, program: str, version: str) -> Served:
+        """What an alias points at, or, where that can't run, what it meant before."""
+        wanted = self._serve(name, program, version)
+        former = self.models.get(name)
+        if wanted.unavailable is None or former is None or former.loaded.version == version:
+            return wanted
+        kept = self._serve(name, program, former.loaded.version)
+        if kept.unavailable is not None:
+            return wanted
+        _log.error("%r goes on serving %s: %s", name, kept.loaded.version, wanted.unavailable)
+        return kept
+
+    def _serve(self, name: str, program: str, version: str) -> Served:
+        loaded = self._loaded.get((program, version)) or Loaded(
+            program, version, reason=f"Release {program}@{version} is not in the releases folder."
+        )
+        if loaded.runnable is None:
+            return Served(name, loaded, None, loaded.reason)
+        student = self._students.get(loaded.runnable.identity.student)
+        refused = student.refusal(loaded.runnable.identity, loaded.runnable.metrics)
+        return Served(name, loaded, None if refused else student.served, refused)
+
+    def _unknown(self, model: str) -> str:
+        shown = model if len(model) <= 80 else model[:77] + "..."
+        names = sorted(self.models)
+        if not names:
+            return (
+                f"No model {shown!r}: the releases folder has no releases yet; `compiler build` writes one."
+            )
+        if any(name.startswith(f"{model}@") for name in names):
+            return f"{shown!r} has no champion yet; served are {', '.join(names[:20])}."
+        return f"No model {shown!r}; served are {', '.join(names[:20])}."
+
+
+def _look(root: Path) -> Mapping[str, ProgramFolder] | None:
+    """The stamps of everything under the releases folder; None while it can't be read."""
+    try:
+        programs = [entry for entry in os.scandir(root) if _is_folder(entry)]
+        return {entry.name: _look_at(entry.path) for entry in programs}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        _log.error("the releases folder can't be read, what was read before stays: %s", error)
+        return None
+
+
+def _look_at(path: str) -> ProgramFolder:
+    versions = [e for e in os.scandir(path) if _is_folder(e) and _VERSION.fullmatch(e.name)]
+    names = ("release.json", "plan.json", "state.json", "evidence")
+    stamps = {e.name: tuple(_stamp(os.path.join(e.path, name)) for name in names) for e in versions}
+    return ProgramFolder(_stamp(os.path.join(path, "aliases.json")), stamps)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return ()
+    return (found.st_mtime_ns, found.st_size, found.st_ino)

@@ -1,0 +1,120 @@
+"""One chat completion: inputs, run, reply. `streaming` does the same piece by piece.
+
+Knows programs by their executor and engines by a metered student; nothing of HTTP but the names of headers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from gateway.accounting.cost import MeteredStudent
+from gateway.catalog import Runnable, Served
+from gateway.errors import Header, RequestInvalid
+from gateway.protocol import ChatRequest, answer_text, header_names
+from programs.execution import Outcome
+from programs.program import Chat
+
+FinishReason = Literal["stop", "length", "content_filter"]
+
+
+class Response(NamedTuple):
+    body: bytes
+    headers: list[Header]
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way through a release, and what it took so far. `started` is perf_counter's time."""
+
+    id: str
+    started: float
+    request: ChatRequest
+    runnable: Runnable
+    served: Served
+    student: MeteredStudent
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def inputs(self, strict: bool) -> Mapping[str, Any]:
+        """The inputs of the run. In strict mode a request that would lose anything is refused."""
+        found = self.runnable.conversation.inputs(self.request)
+        self.request.ignored += found.dropped
+        if strict and self.request.ignored:
+            raise RequestInvalid(
+                f"{', '.join(self.request.ignored[:20])} would be ignored, and this gateway is strict; "
+                f"{self.runnable.release!r} takes {self.runnable.conversation.example()}.",
+                param=self.request.ignored[0],
+                code="would_be_ignored",
+            )
+        return found.values
+
+    def headers(self) -> list[Header]:
+        """What every reply says of itself before its cost is known."""
+        headers = [(b"x-request-id", self.id.encode()), *self.served.headers]
+        if self.request.ignored:
+            headers.append((b"x-smallforge-ignored", header_names(self.request.ignored)))
+        return headers
+
+    def overhead(self) -> float:
+        """Seconds so far that were not spent on the engine."""
+        return max(0.0, perf_counter() - self.started - self.student.seconds)
+
+
+async def complete(call: Call, strict: bool) -> Response:
+    """Runs a request to its end and shapes the reply."""
+    inputs = call.inputs(strict)
+    outcome = await call.runnable.executor.run(inputs, call.student, call.request.upstream)
+    tokens = call.student.tokens
+    body = {
+        "id": call.id,
+        "object": "chat.completion",
+        "created": call.created,
+        "model": call.runnable.release,
+        "choices": [
+            {
+                "index": 0,
+                "message": _message(outcome, call.runnable.executor.chat, call.request.stop),
+                "logprobs": None,
+                "finish_reason": finish_reason(outcome),
+            }
+        ],
+        "usage": tokens.as_dict() if tokens is not None else None,
+    }
+    headers = call.headers()
+    if call.student.usd is not None:
+        headers.append((b"x-smallforge-cost-usd", b"%.9f" % call.student.usd))
+    encoded = orjson.dumps(body)
+    headers.append((b"x-smallforge-overhead-ms", b"%.3f" % (call.overhead() * 1000)))
+    return Response(encoded, headers)
+
+
+def finish_reason(outcome: Outcome) -> FinishReason:
+    """The engine's last word, as far as it still holds for a program's answer."""
+    match outcome.finish_reason:
+        case "length":
+            return "length"
+        case "content_filter":
+            return "content_filter"
+        case _:
+            return "stop" if outcome.complete else "length"
+
+
+def cut_at(text: str, stops: tuple[str, ...]) -> str:
+    """The text up to the first of the stops."""
+    found = [text.find(stop) for stop in stops]
+    return text[: min((at for at in found if at >= 0), default=len(text))]
+
+
+def _message(outcome: Outcome, chat: Chat, stops: tuple[str, ...]) -> dict[str, Any]:
+    content = answer_text(outcome.outputs.get(chat.answer, ""))
+    message: dict[str, Any] = {"role": "assistant", "content": cut_at(content, stops), "refusal": None}
+    reasoning = [answer_text(outcome.outputs[name]) for name in chat.reasoning if name in outcome.outputs]
+    if reasoning:
+        message["reasoning"] = "\n\n".join(reasoning)
+    message["outputs"] = dict(outcome.outputs)
+    return message

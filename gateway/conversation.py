@@ -1,0 +1,216 @@
+"""A chat becomes a program's inputs.
+
+In this order: the body's own `inputs`; a last user text that is a JSON object of inputs, for programs with several
+required texts; else the chat's parts as the program maps them. What the program does not take is named, never lost
+in silence. Knows nothing of models or HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import orjson
+
+from gateway.errors import RequestInvalid
+from gateway.protocol import ChatRequest
+from programs.errors import ReplyUnparseable
+from programs.plan import Field
+from programs.program import Chat
+from programs.reader import parse_value
+
+_DEEPEST = 16  # levels of arrays and objects in `inputs`
+_ROLES = ("system", "developer", "user", "assistant")
+
+
+class Inputs(NamedTuple):
+    """Values for a run, and the names of what was dropped on the way."""
+
+    values: dict[str, Any]
+    dropped: list[str]
+
+
+class Turn(NamedTuple):
+    role: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """How one release takes chats; everything that does not change between requests is worked out once."""
+
+    program: str
+    chat: Chat
+    fields: Sequence[Field]
+    known: frozenset[str] = field(init=False)
+    required: tuple[str, ...] = field(init=False)
+    required_texts: tuple[str, ...] = field(init=False)
+    user: Field = field(init=False)
+
+    def __post_init__(self) -> None:
+        chat = self.chat
+        needed = [f for f in self.fields if f.required and f.type != "history" and f.name != chat.history]
+        derived = {
+            "known": frozenset(f.name for f in self.fields),
+            "required": tuple(f.name for f in needed),
+            "required_texts": tuple(f.name for f in needed if f.type == "str"),
+            "user": next(f for f in self.fields if f.name == chat.user),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
+    def inputs(self, request: ChatRequest) -> Inputs:
+        """The inputs in a request. Raises RequestInvalid."""
+        if request.inputs is not None:
+            found = Inputs(request.inputs, ["messages"] if request.messages else [])
+            _check_depth(request.inputs)
+            self._check_names(request.inputs)
+        else:
+            turns = _read_turns(request.messages)
+            found = self._from_json(turns) or self._from_parts(turns)
+        self._check_filled(found.values)
+        return found
+
+    def example(self) -> str:
+        """A body fragment that shows the inputs to send."""
+        shown = {name: "..." for name in self.required or sorted(self.known)}
+        return '"inputs": ' + orjson.dumps(shown).decode()
+
+    def _from_json(self, turns: Sequence[Turn]) -> Inputs | None:
+        """Inputs written as JSON by the user; a program with one text never parses what it is given."""
+        text = turns[-1].text
+        if len(self.required_texts) < 2 or not text.lstrip().startswith("{"):
+            return None
+        try:
+            values = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return None
+        if not self.known.issuperset(values) or not set(self.required).issubset(values):
+            return None
+        _check_depth(values)
+        return Inputs(values, _parts_of(turns[:-1]))
+
+    def _from_parts(self, turns: Sequence[Turn]) -> Inputs:
+        values: dict[str, Any] = {}
+        system = "\n\n".join(turn.text for turn in turns if turn.role == "system" and turn.text)
+        earlier = [turn for turn in turns[:-1] if turn.role != "system"]
+        dropped = []
+        if system and self.chat.system:
+            values[self.chat.system] = system
+        elif system:
+            dropped.append("messages.system")
+        if earlier and self.chat.history:
+            values[self.chat.history] = self._history(earlier)
+        elif earlier:
+            dropped.append("messages.history")
+        if turns[-1].text.strip():
+            values[self.user.name] = self._user_value(turns[-1].text)
+        return Inputs(values, dropped)
+
+    def _history(self, turns: Sequence[Turn]) -> list[dict[str, str]]:
+        """Earlier turns under the names of the program's fields, one object per exchange."""
+        exchanges: list[dict[str, str]] = []
+        for turn in turns:
+            if turn.role == "user":
+                exchanges.append({self.chat.user: turn.text})
+            elif exchanges and self.chat.answer not in exchanges[-1]:
+                exchanges[-1][self.chat.answer] = turn.text
+            else:
+                exchanges.append({self.chat.answer: turn.text})
+        return exchanges
+
+    def _user_value(self, text: str) -> Any:
+        try:
+            return parse_value(self.user, text)
+        except ReplyUnparseable as error:
+            kind = " or ".join(map(repr, self.user.choices)) or self.user.type
+            raise RequestInvalid(
+                f"The last message is the input {self.user.name!r}, which must be {kind}.", param="messages"
+            ) from error
+
+    def _check_names(self, values: dict[str, Any]) -> None:
+        for name in values:
+            if name not in self.known:
+                raise RequestInvalid(
+                    f"Unknown input {name!r}: {self.program!r} takes {', '.join(f.name for f in self.fields)}.",
+                    param=f"inputs.{name}",
+                )
+
+    def _check_filled(self, values: dict[str, Any]) -> None:
+        for name in self.required:
+            value = values.get(name)
+            if value is None or (isinstance(value, str) and not value.strip()):
+                state = "missing" if value is None else "empty"
+                raise RequestInvalid(
+                    f"Input {name!r} of {self.program!r} is {state}; it can be sent as {self.example()}.",
+                    param=f"inputs.{name}",
+                    code="missing_input",
+                )
+
+
+def _read_turns(messages: Sequence[Any]) -> list[Turn]:
+    """Roles and texts; `developer` counts as `system`."""
+    if not messages:
+        raise RequestInvalid("'messages' must hold at least one message.", param="messages")
+    turns = [_read_turn(message, position) for position, message in enumerate(messages)]
+    if turns[-1].role != "user":
+        raise RequestInvalid(
+            f"The last message must be of role 'user', not {turns[-1].role!r}.",
+            param=f"messages[{len(turns) - 1}].role",
+        )
+    return turns
+
+
+def _read_turn(message: Any, position: int) -> Turn:
+    where = f"messages[{position}]"
+    if not isinstance(message, dict):
+        raise RequestInvalid(f"'{where}' must be an object with a role and a content.", param=where)
+    role = message.get("role")
+    if role not in _ROLES:
+        raise RequestInvalid(f"'{where}.role' must be one of {', '.join(_ROLES)}.", param=f"{where}.role")
+    if message.get("tool_calls") or message.get("function_call"):
+        raise RequestInvalid("A compiled program calls no tools.", param=where, code="unsupported_parameter")
+    content = message.get("content")
+    if not isinstance(content, str):
+        content = _read_parts(content, role, f"{where}.content")
+    return Turn("system" if role == "developer" else role, content)
+
+
+def _read_parts(content: Any, role: str, where: str) -> str:
+    if content is None and role == "assistant":
+        return ""
+    if not isinstance(content, list):
+        raise RequestInvalid(f"'{where}' must be a text or an array of text parts.", param=where)
+    texts = []
+    for part in content:
+        if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
+            kind = part.get("type") if isinstance(part, dict) else None
+            raise RequestInvalid(
+                f"'{where}' has a part of type {str(kind)[:40]!r}; programs read text parts only.",
+                param=where,
+                code="unsupported_content",
+            )
+        texts.append(part["text"])
+    return "".join(texts)
+
+
+def _parts_of(turns: Sequence[Turn]) -> list[str]:
+    names = ["messages.system" if turn.role == "system" else "messages.history" for turn in turns]
+    return list(dict.fromkeys(names))
+
+
+def _check_depth(value: Any) -> None:
+    """Refuses nesting that could exhaust the stack of whoever walks it."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [inner for outer in level for inner in _children(outer)]
+        if not level:
+            return
+    raise RequestInvalid(f"'inputs' is nested deeper than {_DEEPEST} levels.", param="inputs")
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

@@ -1,0 +1,196 @@
+"""Everything the gateway answers with other than a completion.
+
+    GatewayError
+    ├── RequestInvalid        400  the request can't be served as it is
+    ├── BodyTooLarge          413
+    ├── ModelUnknown          404  no such model name
+    ├── RouteUnknown          404  no such path, or 405 for its method
+    ├── ModelUnavailable      503  the release is there but may not or cannot run now
+    ├── Draining              503  the gateway is about to stop
+    ├── OutputInvalid         502  the model's reply does not hold the program's outputs
+    ├── UpstreamFailed        what an engine's error becomes; see `UPSTREAM`
+    └── InternalFault         500  ours; the details are in the log only
+
+`as_gateway_error` is the one place where errors of the layers below become these.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any, NamedTuple
+
+import orjson
+
+from engine import errors as engine_errors
+from programs.errors import InputInvalid, ReplyUnparseable
+
+_log = logging.getLogger(__name__)
+
+Header = tuple[bytes, bytes]
+
+
+class GatewayError(Exception):
+    """Has the shape of an OpenAI error; `retry` says whether the same request may succeed later."""
+
+    status: int = 500
+    type: str = "invalid_request_error"
+    code: str | None = None
+    retry: bool = False
+    retry_after: float | None = None
+    reason: str | None = None
+    """Word for `gateway_upstream_errors_total`; None where no engine is to blame."""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code or self.code
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+    def body(self) -> bytes:
+        return orjson.dumps(self.as_dict())
+
+    def headers(self) -> list[Header]:
+        headers: list[Header] = []
+        if not self.retry:
+            # OpenAI's SDKs repeat every 5xx unless told otherwise.
+            headers.append((b"x-should-retry", b"false"))
+        if self.retry_after is not None:
+            headers.append((b"retry-after", str(math.ceil(self.retry_after)).encode()))
+        return headers
+
+
+class RequestInvalid(GatewayError):
+    status = 400
+
+
+class BodyTooLarge(GatewayError):
+    status = 413
+    code = "request_too_large"
+
+
+class ModelUnknown(GatewayError):
+    status = 404
+    code = "model_not_found"
+
+
+class RouteUnknown(GatewayError):
+    status = 404
+    code = "unknown_url"
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ModelUnavailable(GatewayError):
+    status = 503
+    type = "server_error"
+    code = "model_unavailable"
+
+
+class Draining(GatewayError):
+    status = 503
+    type = "server_error"
+    code = "draining"
+    retry = True
+    retry_after = 1.0
+
+
+class OutputInvalid(GatewayError):
+    status = 502
+    type = "server_error"
+    code = "program_output_invalid"
+
+
+class InternalFault(GatewayError):
+    status = 500
+    type = "server_error"
+    code = "internal_error"
+
+
+class UpstreamFailed(GatewayError):
+    def __init__(self, error: engine_errors.EngineError, answer: Answer) -> None:
+        super().__init__(answer.told, code=answer.code)
+        self.status, self.type = answer.status, answer.type
+        self.retry = error.retryable
+        self.reason = error.reason
+        if isinstance(error, engine_errors.EngineRateLimited):
+            # Without the engine's own number the SDKs would come back at once.
+            self.retry_after = 1.0 if error.retry_after is None else max(error.retry_after, 0.0)
+
+
+class Answer(NamedTuple):
+    """How one kind of engine error is told to a client."""
+
+    status: int
+    type: str
+    code: str
+    told: str
+
+
+_OPERATOR = "The gateway's engine is not set up to serve this model; its operator has to look at the log."
+
+UPSTREAM: dict[type[engine_errors.EngineError], Answer] = {
+    engine_errors.EngineError: Answer(502, "server_error", "engine_failed", "The engine failed."),
+    engine_errors.EngineUnreachable: Answer(
+        502, "server_error", "engine_unreachable", "The engine can't be reached."
+    ),
+    engine_errors.EngineTimeout: Answer(
+        504, "server_error", "engine_timeout", "The engine took too long to answer."
+    ),
+    engine_errors.EngineRateLimited: Answer(
+        429, "rate_limit_error", "rate_limited", "The engine is at its limit."
+    ),
+    engine_errors.EngineServerError: Answer(502, "server_error", "engine_failed", "The engine failed."),
+    # Never 401: the client's key is not the one that was refused.
+    engine_errors.EngineCredentialRefused: Answer(
+        502, "server_error", "engine_credential_refused", _OPERATOR
+    ),
+    engine_errors.EngineRequestRefused: Answer(
+        400, "invalid_request_error", "engine_refused_request", "The engine refused the request."
+    ),
+    engine_errors.ContextWindowExceeded: Answer(
+        400,
+        "invalid_request_error",
+        "context_length_exceeded",
+        "The program's prompt, the inputs and the answer do not fit the model's context window.",
+    ),
+    engine_errors.EngineReplyInvalid: Answer(
+        502, "server_error", "engine_reply_invalid", "The engine's reply does not follow OpenAI's protocol."
+    ),
+    engine_errors.EngineNotInstalled: Answer(503, "server_error", "engine_unavailable", _OPERATOR),
+    engine_errors.EngineStartFailed: Answer(503, "server_error", "engine_unavailable", _OPERATOR),
+    engine_errors.EngineNotFound: Answer(503, "server_error", "engine_unavailable", _OPERATOR),
+    engine_errors.SettingsInvalid: Answer(503, "server_error", "engine_unavailable", _OPERATOR),
+}
+"""Engine error -> what a client is told; URLs and messages of our side stay in the log."""
+
+
+def as_gateway_error(error: Exception) -> GatewayError:
+    """The answer to any failure of a request; what is our own fault is logged with its traceback."""
+    match error:
+        case GatewayError():
+            return error
+        case engine_errors.EngineError():
+            return _upstream_failed(error)
+        case InputInvalid():
+            return RequestInvalid(f"{error}.", param=f"inputs.{error.name}")
+        case ReplyUnparseable():
+            return OutputInvalid(f"The model's reply does not hold the program's outputs: {error}.")
+        case _:
+            _log.error("a request failed inside the gateway", exc_info=error)
+            return InternalFault("The gateway failed; the details are in its log.")
+
+
+def _upstream_failed(error: engine_errors.EngineError) -> UpstreamFailed:
+    kind = next(kind for kind in type(error).__mro__ if kind in UPSTREAM)
+    answer = UPSTREAM[kind]
+    if isinstance(error, engine_errors.EngineRequestRefused) and error.status == 404:
+        # The engine does not know the model or the path: nothing the client sent.
+        answer = Answer(502, "server_error", "engine_refused_request", _OPERATOR)
+    _log.warning("engine error %s: %s", error.reason, error)
+    return UpstreamFailed(error, answer)

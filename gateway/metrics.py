@@ -1,0 +1,171 @@
+"""The gateway's Prometheus metrics: seconds, USD, tokens; nothing that names an end user.
+
+The values live in prometheus-client's multiprocess files when PROMETHEUS_MULTIPROC_DIR was set before the library was
+first imported (the command does that), so several workers add up; else in this process. Every request of a release
+uses children that were bound when the release was loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector
+
+if TYPE_CHECKING:
+    from gateway.accounting.cost import MeteredStudent
+
+_REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1)
+_RELEASE = ("model", "release")
+
+
+class Metrics:
+    """All metrics of one gateway. `shared` is the folder of the multiprocess files, None for a single process."""
+
+    def __init__(self, shared: Path | None = None) -> None:
+        self._shared = shared
+        self._own = CollectorRegistry(auto_describe=False)
+        self.requests = self._counter("gateway_requests", "Requests answered.", (*_RELEASE, "status"))
+        self.request_seconds = self._histogram("gateway_request_seconds", "Whole time of a request.")
+        self.overhead_seconds = self._histogram(
+            "gateway_overhead_seconds", "Time of a request spent in the gateway itself.", _OVERHEAD_BUCKETS
+        )
+        self.upstream_seconds = self._histogram(
+            "gateway_upstream_seconds", "Time of a request spent on the engine."
+        )
+        self.first_token_seconds = self._histogram(
+            "gateway_time_to_first_token_seconds",
+            "Time to the first streamed text of an answer or its reasoning.",
+        )
+        self.in_flight = Gauge(
+            "gateway_in_flight_requests", "Requests being worked on.",
+            registry=self._own, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self.tokens = self._counter(
+            "gateway_tokens", "Tokens by direction.", (*_RELEASE, "direction", "cached")
+        )
+        self.cost = self._counter("gateway_cost_usd", "What the engine's work cost.", _RELEASE)
+        self.teacher_cost = self._counter(
+            "gateway_teacher_cost_usd",
+            "What the release's teacher would have cost for the same answers.",
+            _RELEASE,
+        )
+        self.idle_cost = self._counter(
+            "gateway_engine_idle_cost_usd", "Cost of an engine's time without requests.", ("engine",)
+        )
+        self.cost_unknown = self._counter(
+            "gateway_cost_unknown", "Requests whose cost can't be known.", _RELEASE
+        )
+        self.parse_failures = self._counter(
+            "gateway_parse_failures", "Replies without the declared outputs.", _RELEASE
+        )
+        self.upstream_errors = self._counter(
+            "gateway_upstream_errors", "Failed calls of an engine.", ("reason",)
+        )
+        self.student_mismatches = self._counter(
+            "gateway_student_mismatches", "Checks that found another student than a release was built for.",
+            (*_RELEASE, "kind"),
+        )  # fmt: skip
+
+    def for_release(self, model: str, release: str) -> ReleaseMetrics:
+        return ReleaseMetrics(self, model, release)
+
+    def registry(self) -> CollectorRegistry:
+        """What a scrape reads: every process's values."""
+        if self._shared is None:
+            return self._own
+        registry = CollectorRegistry(auto_describe=False)
+        MultiProcessCollector(registry, str(self._shared))  # type: ignore[no-untyped-call]
+        return registry
+
+    def text(self) -> str:
+        return generate_latest(self.registry()).decode()
+
+    @contextmanager
+    def listener(self, host: str, port: int) -> Iterator[int]:
+        """Serves /metrics on its own port and thread, so that a busy event loop is still seen; gives the port."""
+        server, thread = start_http_server(port, host, self.registry())
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            server.server_close()
+            _join(thread)
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(name, text, labels, registry=self._own)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...] = _REQUEST_BUCKETS) -> Histogram:
+        return Histogram(name, text, _RELEASE, buckets=buckets, registry=self._own)
+
+
+class ReleaseMetrics:
+    """The children of one release; looking a child up costs more than adding to it."""
+
+    def __init__(self, metrics: Metrics, model: str, release: str) -> None:
+        labels = (model, release)
+        self._metrics = metrics
+        self._labels = labels
+        self._statuses: dict[int, Counter] = {}
+        self.request_seconds = metrics.request_seconds.labels(*labels)
+        self.overhead_seconds = metrics.overhead_seconds.labels(*labels)
+        self.upstream_seconds = metrics.upstream_seconds.labels(*labels)
+        self.first_token_seconds = metrics.first_token_seconds.labels(*labels)
+        self.prompt_tokens = metrics.tokens.labels(*labels, "input", "false")
+        self.cached_tokens = metrics.tokens.labels(*labels, "input", "true")
+        self.completion_tokens = metrics.tokens.labels(*labels, "output", "false")
+        self.parse_failures = metrics.parse_failures.labels(*labels)
+
+    # Bound at first use: a series that stands at 0 would say that something is known to be free.
+    @cached_property
+    def cost(self) -> Counter:
+        return self._metrics.cost.labels(*self._labels)
+
+    @cached_property
+    def cost_unknown(self) -> Counter:
+        return self._metrics.cost_unknown.labels(*self._labels)
+
+    @cached_property
+    def teacher_cost(self) -> Counter:
+        return self._metrics.teacher_cost.labels(*self._labels)
+
+    def count(self, status: int) -> None:
+        child = self._statuses.get(status)
+        if child is None:
+            child = self._statuses[status] = self._metrics.requests.labels(*self._labels, str(status))
+        child.inc()
+
+    def book(self, status: int, seconds: float, student: MeteredStudent, teacher_usd: float | None) -> None:
+        """Counts one finished request with all it took, whatever its end."""
+        self.count(status)
+        self.request_seconds.observe(seconds)
+        if not student.calls:
+            return
+        self.upstream_seconds.observe(student.seconds)
+        self.overhead_seconds.observe(max(0.0, seconds - student.seconds))
+        tokens = student.tokens
+        if tokens is not None:
+            cached = tokens.cached or 0
+            self.prompt_tokens.inc(tokens.prompt - cached)
+            self.completion_tokens.inc(tokens.completion)
+            if cached:
+                self.cached_tokens.inc(cached)
+        if student.usd is None:
+            self.cost_unknown.inc()
+        else:
+            self.cost.inc(student.usd)
+        if teacher_usd is not None and status == 200:
+            self.teacher_cost.inc(teacher_usd)
+
+    def count_mismatch(self, kind: str) -> None:
+        self._metrics.student_mismatches.labels(*self._labels, kind).inc()
+
+
+def _join(thread: Thread) -> None:
+    thread.join(timeout=5)

@@ -1,0 +1,147 @@
+"""OpenAI's chat protocol as this gateway speaks it: the request it reads, the bodies it writes.
+
+Request bodies are checked by the policy table instead of by a model class: a served program needs the table anyway,
+and on the hot path it is many times cheaper. Knows nothing of releases or engines.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import orjson
+
+from gateway.errors import RequestInvalid
+from gateway.policy import FIELDS, UNKNOWN, asks_for_something
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MOST_NAMED = 32
+
+
+@dataclass(slots=True)
+class ChatRequest:
+    """What a client asked for, checked field by field; `ignored` names what is left aside."""
+
+    model: str
+    messages: list[Any]
+    inputs: dict[str, Any] | None = None
+    stream: bool = False
+    include_usage: bool = False
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    upstream: dict[str, Any] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
+
+
+class TokenCounts(NamedTuple):
+    """Tokens over all steps of a program; `cached` is None where the engine does not say."""
+
+    prompt: int
+    completion: int
+    cached: int | None
+
+    def as_dict(self) -> dict[str, Any]:
+        usage: dict[str, Any] = {
+            "prompt_tokens": self.prompt,
+            "completion_tokens": self.completion,
+            "total_tokens": self.prompt + self.completion,
+        }
+        if self.cached is not None:
+            usage["prompt_tokens_details"] = {"cached_tokens": self.cached}
+        return usage
+
+
+def read_request(data: bytes, largest_messages: int) -> ChatRequest:
+    """The request in a body.
+
+    Raises:
+        RequestInvalid: no JSON object, a field of the wrong type or out of range, or one that is refused.
+    """
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise RequestInvalid(f"The body is no JSON: {error}.") from error
+    if not isinstance(body, dict):
+        raise RequestInvalid(f"The body must be a JSON object, not {_json_type(body)}.")
+    given, ignored = _apply_policy(body)
+    request = ChatRequest(_required(given, "model"), given.get("messages", []), ignored=ignored)
+    request.inputs = given.get("inputs")
+    if request.inputs is None:
+        _required(given, "messages")
+    if len(request.messages) > largest_messages:
+        raise RequestInvalid(f"'messages' may hold at most {largest_messages} messages.", param="messages")
+    request.stream = given.get("stream", False)
+    request.include_usage = _include_usage(given.get("stream_options"))
+    limits = [given[name] for name in ("max_tokens", "max_completion_tokens") if name in given]
+    request.max_tokens = min(limits) if limits else None
+    stop = given.get("stop", ())
+    request.stop = (stop,) if isinstance(stop, str) else tuple(stop)
+    request.upstream = {name: value for name, value in given.items() if FIELDS[name].upstream}
+    return request
+
+
+def _apply_policy(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Splits a body by the policy table into fields to apply and names of fields to ignore."""
+    given: dict[str, Any] = {}
+    ignored: list[str] = []
+    for name, value in body.items():
+        policy = FIELDS.get(name, UNKNOWN)
+        if not asks_for_something(policy, value):
+            continue
+        if policy.treatment == "ignore":
+            ignored.append(name)
+            continue
+        if policy.treatment == "refuse":
+            raise RequestInvalid(
+                f"{name!r} is not supported here: {policy.note}.", param=name, code="unsupported_parameter"
+            )
+        problem = policy.check(value) if policy.check else None
+        if problem:
+            raise RequestInvalid(
+                f"{name!r} {problem}, not {_shown(value)}.", param=name, code="invalid_value"
+            )
+        given[name] = value
+    return given, ignored
+
+
+def _required(given: Mapping[str, Any], name: str) -> Any:
+    if name not in given:
+        raise RequestInvalid(f"{name!r} is missing.", param=name, code="missing_required_parameter")
+    return given[name]
+
+
+def _include_usage(options: Mapping[str, Any] | None) -> bool:
+    wanted = (options or {}).get("include_usage") or False
+    if not isinstance(wanted, bool):
+        raise RequestInvalid(
+            "'include_usage' must be true or false.", param="stream_options", code="invalid_value"
+        )
+    return wanted
+
+
+def header_names(names: list[str]) -> bytes:
+    """Names as a header's value; clients choose names, so what is no plain word does not get into a header."""
+    plain = [name if _PLAIN_NAME.fullmatch(name) else "?" for name in names[:_MOST_NAMED]]
+    return ", ".join(dict.fromkeys(plain)).encode()
+
+
+def new_completion_id() -> str:
+    return "chatcmpl-" + os.urandom(12).hex()
+
+
+def answer_text(value: Any) -> str:
+    """An output as the text of a message: a text as it is, other types as JSON."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _json_type(value: object) -> str:
+    names = {list: "an array", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

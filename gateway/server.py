@@ -1,0 +1,78 @@
+"""Runs the app on uvicorn: httptools, one loop, and an end that lets requests finish."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from gateway.routes import Readiness
+
+
+class GatewayServer(uvicorn.Server):
+    """SIGTERM ends readiness first, `notice` seconds later new connections, then waits for requests in flight.
+
+    In those seconds load balancers see /readyz fail while requests are still answered. SIGINT skips them.
+    """
+
+    def __init__(self, config: uvicorn.Config, readiness: Readiness, notice: float) -> None:
+        super().__init__(config)
+        self._readiness = readiness
+        self._notice = notice
+        self._loop = asyncio.get_running_loop()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        again = self._readiness.draining
+        self._readiness.draining = True
+        if again and self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        if again or sig == signal.SIGINT or self._notice <= 0:
+            self.should_exit = True
+        else:
+            # A signal interrupts anything, so the loop is told in the one way that is safe from here.
+            self._loop.call_soon_threadsafe(self._loop.call_later, self._notice, self._stop)
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+async def serve(app: FastAPI, listener: socket.socket, *, notice: float, drain_seconds: float) -> None:
+    """Serves on a bound socket until a signal ends it. Raises what the app's lifespan raises."""
+    with listener:
+        stop_while_starting = threading.current_thread() is threading.main_thread()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if stop_while_starting and task is not None:
+            # A local engine takes a while to come up, and must not outlive a gateway that is stopped meanwhile.
+            loop.add_signal_handler(signal.SIGTERM, task.cancel)
+        async with app.router.lifespan_context(app):
+            if stop_while_starting:
+                loop.remove_signal_handler(signal.SIGTERM)
+            config = uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=int(drain_seconds),
+            )
+            await GatewayServer(config, app.state.readiness, notice).serve(sockets=[listener])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to an address but not yet listening: nobody waits in it while the gateway comes up."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener

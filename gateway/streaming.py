@@ -1,0 +1,194 @@
+"""A chat completion as server-sent events: the answer's text as it arrives, never the protocol around it.
+
+Nothing is sent before the first text, so that an early failure still gets its own status. Texts are sent as they come;
+values of other types when they are complete, because until then their text may still change its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from time import perf_counter
+from typing import Any, Literal, NamedTuple
+
+import orjson
+from starlette.types import Send
+
+from gateway.completion import Call, finish_reason
+from gateway.errors import GatewayError, InternalFault
+from gateway.protocol import answer_text
+from programs.execution import Executor, Outcome
+from programs.reader import FieldDelta
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+Place = Literal["content", "reasoning"]
+
+
+class Text(NamedTuple):
+    """A piece of what the client sees, and where in the message it belongs."""
+
+    place: Place
+    text: str
+
+
+async def stream(call: Call, send: Send, strict: bool) -> bytes:
+    """Runs a request and sends its texts; gives the events that end the stream, still to be sent.
+
+    A failure before the first text is raised with the response not yet started; a later one becomes the last event.
+    """
+    pieces = _texts(call, call.inputs(strict))
+    chunks = Chunks(call)
+    async with aclosing(pieces):
+        first = await anext(pieces)
+        await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *call.headers()]})
+        opening = chunks.delta({"role": "assistant", "content": ""})
+        await send({"type": "http.response.body", "body": opening + chunks.piece(first), "more_body": True})
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": chunks.piece(piece), "more_body": True})
+    return chunks.end()
+
+
+class Chunks:
+    """Writes one stream's events; all that stays the same is serialised once."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._wants_usage = call.request.include_usage
+        constant = orjson.dumps(
+            {
+                "id": call.id,
+                "object": "chat.completion.chunk",
+                "created": call.created,
+                "model": call.runnable.release,
+            }
+        )
+        self._head = b"data: " + constant[:-1] + b',"choices":['
+        self._tail = b'],"usage":null}\n\n' if self._wants_usage else b"]}\n\n"
+        self._first_text = True
+
+    def piece(self, piece: Text | Outcome) -> bytes:
+        if isinstance(piece, Outcome):
+            return self.finish(piece)
+        if self._first_text:
+            self._first_text = False
+            self._call.runnable.metrics.first_token_seconds.observe(perf_counter() - self._call.started)
+        return self.delta({piece.place: piece.text})
+
+    def delta(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self._head + orjson.dumps(choice) + self._tail
+
+    def finish(self, outcome: Outcome) -> bytes:
+        return self.delta({"outputs": dict(outcome.outputs)}, finish_reason(outcome))
+
+    def end(self) -> bytes:
+        """The usage, if it was asked for, and the protocol's last line."""
+        if not self._wants_usage:
+            return b"data: [DONE]\n\n"
+        tokens = self._call.student.tokens
+        last = {
+            "usage": tokens.as_dict() if tokens is not None else None,
+            "smallforge": {
+                "release": self._call.runnable.release,
+                "cost_usd": self._call.student.usd,
+                "overhead_ms": round(self._call.overhead() * 1000, 3),
+            },
+        }
+        return self._head + b"]," + orjson.dumps(last)[1:] + b"\n\ndata: [DONE]\n\n"
+
+
+def error_event(error: GatewayError) -> bytes:
+    """What ends a stream that failed after its first byte."""
+    return b"data: " + error.body() + b"\n\n"
+
+
+async def _texts(call: Call, inputs: Any) -> AsyncGenerator[Text | Outcome]:
+    """The run's texts as the client shall see them, then its outcome."""
+    executor = call.runnable.executor
+    shown = Shown(executor, call.request.stop)
+    async with aclosing(executor.stream(inputs, call.student, call.request.upstream)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, Outcome):
+                for text in shown.close(piece):
+                    yield text
+                yield piece
+                return
+            for text in shown.feed(piece):
+                yield text
+    raise InternalFault("The program ended without an outcome.")
+
+
+class Shown:
+    """Turns fields into the parts of a message, for one stream."""
+
+    def __init__(self, executor: Executor, stops: tuple[str, ...]) -> None:
+        chat = executor.chat
+        self._places: dict[str, Place] = {name: "reasoning" for name in chat.reasoning}
+        self._places[chat.answer] = "content"
+        self._order = [*chat.reasoning, chat.answer]
+        self._as_text = {field.name for field in executor.outputs if field.type == "str"}
+        self._stop = StopCutter(stops)
+        self._last_reasoning: str | None = None
+        self._sent: set[str] = set()
+
+    def feed(self, delta: FieldDelta) -> list[Text]:
+        if delta.field not in self._as_text or delta.field not in self._places:
+            return []
+        return self._show(delta.field, delta.text)
+
+    def close(self, outcome: Outcome) -> list[Text]:
+        """What could only be shown at the end: values that are no texts, and what might have become a stop."""
+        texts: list[Text] = []
+        for name in self._order:
+            if name in outcome.outputs and name not in self._sent:
+                texts += self._show(name, answer_text(outcome.outputs[name]))
+        held = self._stop.close()
+        return [*texts, Text("content", held)] if held else texts
+
+    def _show(self, name: str, text: str) -> list[Text]:
+        self._sent.add(name)
+        place = self._places[name]
+        if place == "content":
+            text = self._stop.feed(text)
+        elif self._last_reasoning not in (None, name):
+            text = "\n\n" + text
+        if place == "reasoning":
+            self._last_reasoning = name
+        return [Text(place, text)] if text else []
+
+
+class StopCutter:
+    """Cuts a text that comes in pieces at the first of the stops; holds back what may be the start of one."""
+
+    def __init__(self, stops: tuple[str, ...]) -> None:
+        self._stops = stops
+        self._held = ""
+        self._stopped = False
+
+    def feed(self, text: str) -> str:
+        if not self._stops:
+            return text
+        if self._stopped:
+            return ""
+        text = self._held + text
+        found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
+        if found:
+            self._stopped, self._held = True, ""
+            return text[: min(found)]
+        keep = max(_overlap(text, stop) for stop in self._stops)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def close(self) -> str:
+        held, self._held = self._held, ""
+        return held
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of the text that is a beginning of the stop."""
+    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)

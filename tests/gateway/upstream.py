@@ -1,0 +1,179 @@
+"""A real OpenAI-compatible server on a free port that answers from a script and remembers what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+from aiohttp import web
+
+REPLY = "[[ ## reasoning ## ]]\nSix times seven.\n\n[[ ## answer ## ]]\nforty-two\n\n[[ ## completed ## ]]\n"
+
+
+@dataclass(frozen=True)
+class Script:
+    """What the server does with the next requests; `trouble` is where it stops behaving."""
+
+    text: str = REPLY
+    finish_reason: str = "stop"
+    piece: int = 5
+    status: int = 200
+    error: dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    trouble: Literal["none", "stall", "stall_midway", "cut_midway", "error_midway", "no_usage", "garbage"] = (
+        "none"
+    )
+    seconds: float = 0.0
+    """Time to wait before the reply."""
+
+
+@dataclass
+class Upstream:
+    """The running server. `template_tokens` is what its chat template adds: changing it makes it another model."""
+
+    url: str = ""
+    script: Script = field(default_factory=Script)
+    template_tokens: int = 4
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    stalled: threading.Event = field(default_factory=threading.Event)
+    abandoned: threading.Event = field(default_factory=threading.Event)
+
+    def reset(self, script: Script | None = None) -> None:
+        self.script = script or Script()
+        self.requests.clear()
+        self.headers.clear()
+        self.stalled.clear()
+        self.abandoned.clear()
+
+    @property
+    def asked(self) -> list[dict[str, Any]]:
+        """Requests of programs, without those of fingerprints."""
+        return [body for body in self.requests if _is_program(body)]
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        body = orjson.loads(await request.read())
+        self.requests.append(body)
+        if not _is_program(body):
+            return _json(self._completion(body, Script("ok")))
+        self.headers.append(dict(request.headers))
+        script = self.script
+        await asyncio.sleep(script.seconds)
+        if script.trouble == "stall":
+            await self._stall()
+        if script.status != 200:
+            return _json(script.error or {"error": {"message": "scripted"}}, script.status, script.headers)
+        if script.trouble == "garbage":
+            return web.Response(text="<html>not what you want</html>")
+        return (
+            await self._stream(request, body, script)
+            if body.get("stream")
+            else _json(self._completion(body, script))
+        )
+
+    async def _stream(self, request: web.Request, body: dict[str, Any], script: Script) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for start in range(0, len(script.text), script.piece):
+            if script.trouble.endswith("midway") and start > len(script.text) * 0.75:
+                if script.trouble == "stall_midway":
+                    await self._stall()
+                if script.trouble == "error_midway":
+                    await response.write(_event({"error": {"message": "it broke", "code": 500}}))
+                    return response
+                assert request.transport is not None
+                request.transport.abort()
+                return response
+            delta = {"role": "assistant", "content": script.text[start : start + script.piece]}
+            await response.write(_event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}))
+        ending = {"index": 0, "delta": {}, "finish_reason": script.finish_reason}
+        await response.write(_event({"choices": [ending]}))
+        if script.trouble != "no_usage":
+            await response.write(_event({"choices": [], "usage": self._usage(body, script)}))
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    async def _stall(self) -> None:
+        self.stalled.set()
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            self.abandoned.set()
+            raise
+
+    def _completion(self, body: dict[str, Any], script: Script) -> dict[str, Any]:
+        message = {"role": "assistant", "content": script.text}
+        choice = {"index": 0, "message": message, "finish_reason": script.finish_reason}
+        usage = None if script.trouble == "no_usage" else self._usage(body, script)
+        return {
+            "id": "up-1",
+            "object": "chat.completion",
+            "model": "tiny",
+            "choices": [choice],
+            "usage": usage,
+        }
+
+    def _usage(self, body: dict[str, Any], script: Script) -> dict[str, Any]:
+        prompt = sum(len(message["content"]) + self.template_tokens for message in body["messages"])
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": len(script.text.split()),
+            "prompt_tokens_details": {"cached_tokens": prompt // 2},
+        }
+
+
+async def _models(request: web.Request) -> web.Response:
+    return _json({"object": "list", "data": [{"id": "tiny", "object": "model", "max_model_len": 8192}]})
+
+
+@contextmanager
+def running_upstream() -> Iterator[Upstream]:
+    """The server in a thread of its own, gone when the block ends."""
+    upstream = Upstream()
+    app = web.Application(client_max_size=64 * 1024 * 1024)
+    app.router.add_post("/v1/chat/completions", upstream.chat)
+    app.router.add_get("/v1/models", _models)
+    loop = asyncio.new_event_loop()
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    started = threading.Event()
+
+    async def start() -> None:
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        upstream.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        started.set()
+
+    def run() -> None:
+        loop.run_until_complete(start())
+        loop.run_forever()
+        loop.run_until_complete(runner.cleanup())
+        loop.close()
+
+    thread = threading.Thread(target=run, name="upstream")
+    thread.start()
+    started.wait(10)
+    try:
+        yield upstream
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+
+
+def _is_program(body: dict[str, Any]) -> bool:
+    return any("[[ ## " in message["content"] for message in body["messages"])
+
+
+def _event(content: dict[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(content) + b"\n\n"
+
+
+def _json(content: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(content), status=status, headers=headers, content_type="application/json"
+    )
