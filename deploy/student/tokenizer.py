@@ -1,0 +1,100 @@
+"""The student's tokenizer: byte-level BPE whose pieces suit prompts in DSPy's chat format.
+
+Knows nothing of the model. Words of the tasks, numbers below one hundred and the format's fixed phrases are
+single pieces, so that a tiny model spends its few tokens on what differs; other text falls back to bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from programs.tasks import lexicon
+
+END, PAD, SYSTEM, USER, ASSISTANT = "<|end|>", "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>"
+ROLES = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT}
+SPECIALS = (END, PAD, SYSTEM, USER, ASSISTANT)
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{{- '<|' + message['role'] + '|>' + message['content'] + '<|end|>' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
+)
+# The splitting rule that Llama 3 made common; other runtimes have it built in.
+SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+FIELDS = ("question", "reasoning", "answer", "message", "line", "context", "history", "label", "completed")
+PHRASES = (
+    "Your input fields are:\n",
+    "\nYour output fields are:\n",
+    "All interactions will be structured in the following way, with the appropriate values filled in.\n\n",
+    "In adhering to this structure, your objective is: \n        ",
+    "\n\nRespond with the corresponding output fields, starting with the field `",
+    "`, then `",
+    ", and then ending with the marker for `[[ ## completed ## ]]`.",
+    " (must be formatted as a valid Python int)",
+    "        # note: the value you produce must be a single int value",
+    "This is an example of the task, though some input or output fields are not supplied.\n\n",
+    "Not supplied for this particular example. ",
+    "` (str):",
+    "` (int):",
+    "1. `",
+    " \n2. `",
+    " \n3. `",
+    " + ",
+    " - ",
+    " x ",
+    " = ",
+)
+PIECES = 2048
+
+
+def phrases() -> list[str]:
+    """Fixed phrases and field markers: each one piece wherever it stands, in a user's text too."""
+    markers = [f"[[ ## {name} ## ]]" for name in FIELDS]
+    holes = [f"{{{name}}}" for name in FIELDS[:-1]]
+    return [*PHRASES, *holes, *markers, *(f"{m}\n" for m in markers), *(f"\n\n{m}\n" for m in markers)]
+
+
+def build(sample: Iterator[str]) -> PreTrainedTokenizerFast:
+    """Learns the merges from the word list, the tasks' words and a sample of the training text."""
+    bpe = Tokenizer(models.BPE(ignore_merges=True))
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=PIECES, initial_alphabet=alphabet, special_tokens=list(SPECIALS), show_progress=False
+    )
+    bpe.train_from_iterator(_text(sample), trainer)
+    bpe.add_tokens([AddedToken(phrase, normalized=False, special=False) for phrase in phrases()])
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=bpe,
+        eos_token=END,
+        pad_token=PAD,
+        additional_special_tokens=[SYSTEM, USER, ASSISTANT],
+        chat_template=CHAT_TEMPLATE,
+        model_max_length=8192,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _text(sample: Iterator[str]) -> Iterator[str]:
+    """What the merges are learned from; repetition decides what becomes one piece."""
+    named = (*lexicon.NAMES, *lexicon.GOODS, *lexicon.MONTHS, *lexicon.DAYS, *lexicon.THINGS)
+    for word in (*named, *lexicon.PLACES, *lexicon.FOODS, *lexicon.COLOURS):
+        yield f"{word} {word}\n" * 100
+    yield from (f"{number}\n" * 100 for number in range(100))
+    yield from (f"{name}\n" * 100 for name in FIELDS)
+    words = (Path(__file__).parent / "words.txt").read_text(encoding="utf-8").split()
+    yield from (f" {word} {word} {word}\n" for word in words)
+    yield from sample

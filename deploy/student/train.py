@@ -1,0 +1,298 @@
+"""Trains the bundled student from random weights: python deploy/student/train.py --minutes 60 --export DIR.
+
+Runs on a CPU or a GPU, seeded; prints tokens per second and loss, saves a checkpoint every ten minutes and on
+Ctrl-C, goes on from it with --resume. The exported directory loads in transformers and vLLM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import queue
+import random
+import signal
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from deploy.student import tokenizer as pieces
+from deploy.student.corpus import Corpus, Level
+from deploy.student.model import Shape, Student, as_llama, llama_config
+from deploy.student.muon import Optimiser
+
+CHECKPOINT_SECONDS = 600.0
+WARM_UP_STEPS = 50
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one call trains: so many tokens or minutes, the last `decay` share with a falling rate."""
+
+    seed: int = 0
+    row: int = 8192
+    """Tokens in one step."""
+    tokens: int = 60_000_000
+    minutes: float = 60.0
+    decay: float = 0.25
+    matrix_rate: float = 0.02
+    other_rate: float = 0.003
+    average: float = 0.995
+    """Of the running mean of the weights, which is what is exported."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Chats end to end, and the positions whose tokens are learned."""
+
+    ids: Tensor
+    lengths: list[int]
+    learned: Tensor
+
+
+class Rows:
+    """A row depends on the seed and the tokens before it alone: resumed runs see what unbroken ones do."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int, row: int) -> None:
+        self.corpus, self.tokenizer, self.seed, self.row = Corpus(), tokenizer, seed, row
+        self.roles = {role: tokenizer.convert_tokens_to_ids(mark) for role, mark in pieces.ROLES.items()}
+        self.end = tokenizer.convert_tokens_to_ids(pieces.END)
+
+    def at(self, seen: int) -> Row:
+        rng = random.Random(f"{self.seed} {seen}")
+        level = Level.at(seen)
+        copies = 0.4 if seen < 1_500_000 else 0.02
+        ids: list[int] = []
+        learned: list[bool] = []
+        lengths: list[int] = []
+        misses = 0
+        while misses < 8 and len(ids) < self.row - 64:
+            chat, marks = self._copies(rng) if rng.random() < copies else self._chat(rng, level)
+            if len(ids) + len(chat) > self.row:
+                misses += 1
+                continue
+            ids += chat
+            learned += marks
+            lengths.append(len(chat))
+        if len(ids) < self.row:
+            lengths.append(self.row - len(ids))
+            learned += [False] * lengths[-1]
+            ids += [self.end] * lengths[-1]
+        return Row(torch.tensor(ids), lengths, torch.tensor(learned).nonzero()[:, 0])
+
+    def _chat(self, rng: random.Random, level: Level) -> tuple[list[int], list[bool]]:
+        turns = self.corpus.chat(rng, level)
+        text = "".join(f"{pieces.ROLES[t.role]}{t.content}{pieces.END}" for t in turns)
+        ids = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
+        learned, replies, on = [], iter([t.learned for t in turns if t.role == "assistant"]), False
+        for token in ids:
+            learned.append(on)
+            if token == self.roles["assistant"]:
+                on = next(replies)
+            elif token == self.end:
+                on = False
+        return ids, learned
+
+    def _copies(self, rng: random.Random) -> tuple[list[int], list[bool]]:
+        """A random passage said again: where looking back for what came before is learned first."""
+        size = len(self.tokenizer)
+        passage = [rng.randrange(5, size) for _ in range(rng.randint(8, 40))]
+        again = rng.randint(1, 3)
+        return passage * (1 + again), [False] * (len(passage) + 1) + [True] * (len(passage) * again - 1)
+
+
+def ahead(rows: Rows, first: int) -> Iterator[Row]:
+    """Rows from the one after `first` tokens on, prepared on a thread while the last one trains."""
+    ready: queue.Queue[Row] = queue.Queue(maxsize=8)
+
+    def fill() -> None:
+        seen = first
+        while True:
+            ready.put(rows.at(seen))
+            seen += rows.row
+
+    threading.Thread(target=fill, daemon=True).start()
+    while True:
+        yield ready.get()
+
+
+class Trainer:
+    """Weights, their running mean, the optimiser and the number of the next step."""
+
+    def __init__(self, shape: Shape, run: Run, fuse: Callable[..., Any] | None = None) -> None:
+        torch.manual_seed(run.seed)
+        self.run, self.step, self.seen = run, 0, 0
+        self.student = Student(shape, fuse)
+        s = self.student
+        matrices = [(p, 3) for p in s.qkv] + [(p, 1) for p in s.out]
+        matrices += [(p, 2) for p in s.up] + [(p, 1) for p in s.down]
+        self.optimiser = Optimiser(matrices, [s.embedding, s.final_gain, *s.gains])
+        self.mean = {name: tensor.detach().float().clone() for name, tensor in self._weights().items()}
+
+    def _weights(self) -> dict[str, Tensor]:
+        weights = dict(self.student.named_parameters())
+        masters = dict(zip((id(p) for p, _ in self.optimiser.matrices), self.optimiser.masters, strict=True))
+        return {name: masters.get(id(p), p) for name, p in weights.items()}
+
+    def train(self, row: Row, factor: float) -> float:
+        """One step at `factor` of the full rate; the loss before it."""
+        loss = self.student(row.ids, row.lengths, row.learned)
+        loss.backward()
+        warm = min(1.0, (self.step + 1) / WARM_UP_STEPS) * factor
+        self.optimiser.step(self.run.matrix_rate * warm, self.run.other_rate * warm)
+        self.step += 1
+        self.seen += len(row.ids)
+        with torch.no_grad():
+            keep = min(self.run.average, self.step / (self.step + 10))
+            for name, tensor in self._weights().items():
+                self.mean[name].lerp_(tensor.float(), 1 - keep)
+        return float(loss.detach())
+
+    def save(self, path: Path) -> None:
+        """Written beside and moved into place: a checkpoint is whole or absent."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = {
+            "step": self.step,
+            "seen": self.seen,
+            "shape": asdict(self.student.shape),
+            "student": self.student.state_dict(),
+            "mean": self.mean,
+            "optimiser": self.optimiser.state(),
+        }
+        torch.save(state, path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
+
+    def restore(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        self.step, self.seen = state["step"], state["seen"]
+        self.student.load_state_dict(state["student"])
+        self.mean = state["mean"]
+        self.optimiser.restore(state["optimiser"])
+
+    def export(self, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+        """The running mean of the weights as a Hugging Face directory in bfloat16."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tokenizer.save_pretrained(folder)
+        save_file(as_llama(self.mean), folder / "model.safetensors", metadata={"format": "pt"})
+        config = llama_config(self.student.shape)
+        generation = {
+            "eos_token_id": config["eos_token_id"],
+            "pad_token_id": config["pad_token_id"],
+            "do_sample": False,
+        }
+        for name, content in (("config.json", config), ("generation_config.json", generation)):
+            (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def start_embedding(student: Student, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Tells the embedding what spelling shows: the same word with or without a space, and a number's value.
+
+    Numbers get sines and cosines of a few periods, those of the decimal digits too: adding becomes easy.
+    """
+    width = student.shape.width
+    draw = torch.Generator().manual_seed(7)
+    spaced = torch.randn(width, generator=draw) / 32
+    words: dict[str, Tensor] = {}
+    waves = torch.randn(12, width, generator=draw) / 48
+    periods = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+    with torch.no_grad():
+        for piece, index in tokenizer.get_vocab().items():
+            word = piece.removeprefix("\u0120")
+            if word.isalpha() and len(word) > 1:
+                words.setdefault(word, student.embedding[index].clone())
+                own = student.embedding[index] * 0.3
+                student.embedding[index] = words[word] * 0.95 + own + (spaced if word != piece else 0)
+            elif piece.isascii() and piece.isdigit() and piece == str(int(piece)):
+                turn = torch.tensor([int(piece) / period for period in periods]) * 2 * torch.pi
+                student.embedding[index] = (
+                    0.6 * student.embedding[index] + torch.cat((turn.cos(), turn.sin())) @ waves
+                )
+
+
+def pace(run: Run, started: float, tokens: int) -> float:
+    """Share of this call's budget that is used: 1 when it is over."""
+    return max((time.monotonic() - started) / 60 / run.minutes, tokens / run.tokens)
+
+
+def learn(trainer: Trainer, rows: Rows, checkpoint: Path, interrupted: Callable[[], bool]) -> None:
+    """Trains until the budget is used or the run is interrupted, then saves; also saves every ten minutes."""
+    run, started = trainer.run, time.monotonic()
+    saved = shown = started
+    losses: list[float] = []
+    first = trainer.seen
+    source = ahead(rows, first)
+    while (used := pace(run, started, trainer.seen - first)) < 1 and not interrupted():
+        falling = min(1.0, (1 - used) / run.decay) if run.decay else 1.0
+        losses.append(trainer.train(next(source), falling))
+        now = time.monotonic()
+        if now - shown >= 10 or trainer.seen == first + run.row:
+            rate = len(losses) * run.row / (now - shown)
+            seen = f"{trainer.seen / 1e6:.2f} M tokens"
+            print(
+                f"step {trainer.step}  {seen}  {rate:.0f} tokens/s  loss {statistics.fmean(losses):.4f}",
+                flush=True,
+            )
+            losses, shown = [], now
+        if now - saved >= CHECKPOINT_SECONDS:
+            trainer.save(checkpoint)
+            saved = now
+    trainer.save(checkpoint)
+
+
+def on_interrupt() -> Callable[[], bool]:
+    """Ctrl-C (or a termination request) ends training after the step in hand, so that it can be saved."""
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    return asked.is_set
+
+
+def arguments(given: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train the bundled student.")
+    parser.add_argument("--minutes", type=float, default=Run.minutes, help="stop after so many minutes")
+    parser.add_argument("--tokens", type=int, default=Run.tokens, help="stop after so many tokens")
+    parser.add_argument(
+        "--decay", type=float, default=Run.decay, help="share of this call with a falling rate"
+    )
+    parser.add_argument("--seed", type=int, default=Run.seed)
+    parser.add_argument("--row", type=int, default=Run.row, help="tokens in one step")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument("--checkpoint", type=Path, default=Path(".smallforge/student/checkpoint.pt"))
+    parser.add_argument("--export", type=Path, help="write the model directory here at the end")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--compile", action="store_true", help="fuse elementwise work with torch.compile")
+    return parser.parse_args(given)
+
+
+def main(given: list[str] | None = None) -> int:
+    options = arguments(given)
+    run = Run(options.seed, options.row, options.tokens, options.minutes, options.decay)
+    tokenizer = pieces.build(Corpus().sample(options.seed, 2000))
+    torch.set_default_device(options.device)
+    fuse = torch.compile if options.compile else None
+    trainer = Trainer(Shape(len(tokenizer)), run, fuse)
+    if options.resume:
+        trainer.restore(options.checkpoint)
+    else:
+        start_embedding(trainer.student, tokenizer)
+    parameters = sum(p.numel() for p in trainer.student.parameters())
+    print(f"{parameters / 1e6:.2f} M parameters, {len(tokenizer)} pieces, {options.device}", flush=True)
+    learn(trainer, Rows(tokenizer, run.seed, run.row), options.checkpoint, on_interrupt())
+    if options.export:
+        trainer.export(tokenizer, options.export)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
