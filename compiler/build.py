@@ -1,7 +1,178 @@
-"""One build, top to bottom: a program and its examples become a measured release."""
+"""One build, top to bottom: a program and its examples become a measured release.
+
+Yields events; prints nothing. Cancelling it leaves a ledger that the same build id resumes from, and no
+release.
+"""
 
 from __future__ import annotations
 
-from compiler.request import BuildRequest, DataPaths
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
-__all__ = ["BuildRequest", "DataPaths"]
+from compiler.bench import Bench, Pace, Subject
+from compiler.candidate import PLAIN
+from compiler.errors import TargetMissed
+from compiler.estimate import Foresight, estimate, refuse_above
+from compiler.events import Began, BuildResult, Event, Finished, Log, Scored, StageStarted
+from compiler.evidence import Findings, evidence_files
+from compiler.lowering import executor
+from compiler.optimizers import make_optimizer, optimizer_name
+from compiler.proof import REPLIES, lower_proven
+from compiler.publication import alias_for, draft_release, publish
+from compiler.rehearsal import check_fit, fields_needed, rehearse
+from compiler.request import BoundModel, BuildRequest, DataPaths
+from compiler.scoring import Judge, Scorer, score_all, summarise
+from compiler.spending import Spending
+from compiler.split import Parts, load_parts
+from compiler.statistics import paired_test
+from compiler.workshop import is_begun, new_build_id, open_workshop, record_look
+
+__all__ = ["BuildRequest", "DataPaths", "build"]
+
+Report = Callable[[Event], None]
+SIGNIFICANCE = 0.05
+SPENDING_EVERY = 0.5  # seconds
+
+
+async def build(
+    request: BuildRequest, student: BoundModel, teacher: BoundModel | None = None
+) -> AsyncGenerator[Event, None]:
+    """Builds, yielding what happens as it happens; the last event is Finished.
+
+    Raises:
+        UserMistake: the request, the data, the metric or the disk; one sentence, before or while building.
+        TargetMissed: after Finished, when the release is below what was asked.
+        EngineError, ProgramError: as they are.
+    """
+    events: asyncio.Queue[Event | None] = asyncio.Queue()
+    work = asyncio.ensure_future(_build(request, student, teacher or student, events.put_nowait))
+    work.add_done_callback(lambda _: events.put_nowait(None))
+    try:
+        while (event := await events.get()) is not None:
+            yield event
+        result = work.result()
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    _refuse_below(request, result)
+
+
+async def _build(
+    request: BuildRequest, student: BoundModel, teacher: BoundModel, report: Report
+) -> BuildResult:
+    begun = time.monotonic()
+    program, build_id = request.program, request.build_id or new_build_id()
+    report(Began(build_id, resumed=is_begun(request.state, build_id)))
+    optimizer = make_optimizer(request.optimizer, request.arguments)
+
+    report(StageStarted("load"))
+    module = program.make_module()
+    parts = load_parts(request, fields_needed(module, program))
+    check_fit(module, program, parts)
+    for note in parts.notes:
+        report(Log(note))
+
+    asked = _asked(request, parts, student, teacher)
+    with open_workshop(request, build_id, asked, (student, teacher)) as shop:
+        judge = Judge(program.metric)
+        scorer, teaching = Scorer(judge, shop.student), Scorer(judge, shop.teacher)
+        plain = executor(module, program, PLAIN)
+        report = _with_spending(report, shop.spending)
+
+        report(StageStarted("check"))
+        rehearsal = await rehearse(plain, parts.train, scorer, teaching)
+
+        report(StageStarted("estimate"))
+        known = Foresight(parts.train, len(parts.dev), len(parts.test), rehearsal)
+        estimated = estimate(optimizer, known, shop.charge)
+        refuse_above(request.max_usd, estimated, shop.spending.spent().usd)
+        if estimated is not None:
+            report(estimated)
+
+        report(StageStarted("optimise"))
+        pace = Pace(request.seed, request.concurrency)
+        bench = Bench(Subject(program, module), (parts.train, parts.dev), scorer, teaching, pace, report)
+        candidate = await optimizer.optimise(bench)
+
+        report(StageStarted("lower"))
+        lowered = lower_proven(
+            (program, module), candidate, student.context_tokens, parts.all(), shop.ledger.texts(REPLIES)
+        )
+
+        looks = record_look(request.state, parts.fingerprints()["test"], build_id, program.name)
+        report(StageStarted("baseline", len(parts.test)))
+        before = await score_all(scorer, plain, parts.test, "baseline", report)
+        report(StageStarted("score", len(parts.test)))
+        after = await score_all(scorer, lowered.executor, parts.test, "score", report)
+        judge.check()
+
+        report(StageStarted("decide"))
+        draft = draft_release(program, module, candidate, lowered.plan, student)
+        difference = paired_test([a.score for a in before], [a.score for a in after], request.seed)
+        result = BuildResult(
+            program=program.name,
+            version=draft.identity.version,
+            build_id=build_id,
+            path=request.releases / program.name / draft.identity.version,
+            baseline=summarise(before, request.seed),
+            compiled=summarise(after, request.seed),
+            difference=difference,
+            alias=alias_for(request.releases, draft.identity),
+            lowered=lowered.plan is not None,
+            reason=lowered.reason,
+            weak=parts.weak,
+            proven=difference.difference > 0 and difference.p < SIGNIFICANCE,
+            seconds=time.monotonic() - begun,
+            spent=shop.spending.spent(),
+            optimizer=optimizer_name(request.optimizer),
+        )
+
+        report(StageStarted("write"))
+        findings = Findings(asked, parts, candidate, before, after, estimated, lowered.proof, looks)
+        publish(request.releases, draft, result.alias, build_id, evidence_files(result, findings))
+        report(Finished(result))
+    return result
+
+
+def _asked(request: BuildRequest, parts: Parts, student: BoundModel, teacher: BoundModel) -> dict[str, Any]:
+    """What makes two builds the same build."""
+    program = request.program
+    return {
+        "program": program.name,
+        "optimizer": optimizer_name(request.optimizer),
+        "arguments": dict(request.arguments),
+        "seed": request.seed,
+        "sampling": program.sampling.as_request(),
+        "data": parts.fingerprints(),
+        "student": {"name": student.name, **student.fingerprint.as_dict()},
+        "teacher": None if teacher is student else {"name": teacher.name, **teacher.fingerprint.as_dict()},
+    }
+
+
+def _with_spending(report: Report, spending: Spending) -> Report:
+    """Tells what was spent beside what was scored, but not for every example."""
+    told = 0.0
+
+    def tell(event: Event) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if not isinstance(event, Scored) or now - told >= SPENDING_EVERY:
+            told = now
+            report(spending.spent())
+        report(event)
+
+    return tell
+
+
+def _refuse_below(request: BuildRequest, result: BuildResult) -> None:
+    """Raises TargetMissed when the score or the gain is below what was asked for."""
+    score, gain = result.compiled.mean, result.difference.difference
+    if request.target is not None and score < request.target:
+        raise TargetMissed(
+            f"{result.program} scores {score:.3f} on the test examples, below the target {request.target:g}"
+        )
+    if request.required_gain is not None and gain < request.required_gain:
+        wanted = f"below the required {request.required_gain:g}"
+        raise TargetMissed(f"{result.program} gains {gain:+.3f} on the test examples, {wanted}")

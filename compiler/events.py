@@ -19,9 +19,9 @@ STAGES: tuple[Stage, ...] = (
 class ScoreSummary:
     """Scores of one program on the held-out examples.
 
-    `low` and `high` bound the mean with 95 % confidence. `unparseable` replies could not be read, `cut` ones hit
-    the token limit, `errors` are examples on which the program or the metric failed; all three score 0. Tokens
-    and USD are means; None where the engine counts no tokens or its price is unknown.
+    `low` and `high` bound the mean with 95 % confidence. `unparseable` replies could not be read, `cut` ones
+    hit the token limit, `errors` are examples on which the program or the metric failed; all three score 0.
+    Tokens and USD are means; None where the engine counts no tokens or its price is unknown.
     """
 
     mean: float
@@ -53,7 +53,7 @@ class PairedTest:
 
 @dataclass(frozen=True)
 class Spent:
-    """All that the build has used so far, earlier interrupted runs of it included. `usd` is None if unknown."""
+    """All that the build has used so far, also before an interruption; `usd` is None if unknown."""
 
     calls: int
     prompt_tokens: int

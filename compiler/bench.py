@@ -1,0 +1,115 @@
+"""The bench an optimiser works at: a program, examples to learn and select from, models to try them on.
+
+Knows nothing of how candidates are thought of, nor of the test examples: they never lie here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import dspy
+
+from compiler.candidate import Candidate, Demo, demo_of
+from compiler.events import Event
+from compiler.lowering import executor, interpreted, lower, sole_predictor
+from compiler.scoring import Answer, Scorer, Trace
+from compiler.split import Examples
+from programs.errors import LoweringImpossible
+from programs.execution import Executor, Outcome, PlanExecutor
+from programs.program import Program
+
+Shown = Mapping[str, Demo]
+"""What a run shows of each predictor it called."""
+
+
+class Subject(NamedTuple):
+    """What is optimised."""
+
+    program: Program
+    module: dspy.Module
+
+
+class Pace(NamedTuple):
+    seed: int
+    concurrency: int
+
+
+class Bench:
+    """Scores candidates with the student, and lets the teacher show how an example is solved."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        examples: tuple[Examples, Examples],
+        student: Scorer,
+        teacher: Scorer,
+        pace: Pace,
+        report: Callable[[Event], None],
+    ) -> None:
+        """`examples` are those to train and those to select with."""
+        self.subject = subject
+        self.train, self.dev = examples
+        self.seed, self.concurrency = pace
+        self.report = report
+        self._student, self._teacher = student, teacher
+        self._executors: dict[Candidate, Executor] = {}
+
+    def predictors(self) -> Mapping[str, dspy.Predict]:
+        return dict(self.subject.module.named_predictors())
+
+    async def score(self, candidate: Candidate, example: dspy.Example) -> Answer:
+        """The student's answer under this candidate's prompts, judged."""
+        if candidate not in self._executors:
+            self._executors[candidate] = executor(self.subject.module, self.subject.program, candidate)
+        return await self._student.answer(self._executors[candidate], example)
+
+    async def show(
+        self,
+        candidate: Candidate,
+        example: dspy.Example,
+        threshold: float | None = None,
+        temperature: float | None = None,
+    ) -> Shown | None:
+        """The teacher's run on an example, as demonstrations; None when the metric does not pass it.
+
+        Without a threshold every score above 0 passes. `temperature` replaces the program's own where given.
+        """
+        run = _TracedRun(self.subject, candidate, example)
+        params = {} if temperature is None else {"temperature": temperature}
+        answer = await self._teacher.answer(run.executor, example, params, run.trace_of)
+        passed = answer.score > 0 if threshold is None else answer.score >= threshold
+        return run.shown() if passed and answer.fault is None else None
+
+
+class _TracedRun:
+    """One run of a candidate that keeps what every predictor was given and said."""
+
+    def __init__(self, subject: Subject, candidate: Candidate, example: dspy.Example) -> None:
+        self._trace: Trace = []
+        self._example = example
+        self._module = candidate.applied_to(subject.module)
+        self.executor: Executor
+        try:
+            self.executor = PlanExecutor(lower(subject.module, subject.program, candidate, None))
+        except LoweringImpossible:
+            self.executor = interpreted(self._module, subject.program, trace=self._trace)
+
+    def trace_of(self, outcome: Outcome) -> Trace:
+        if isinstance(self.executor, PlanExecutor):
+            prediction = dspy.Prediction(**outcome.outputs)
+            inputs = dict(self._example.inputs().items())
+            self._trace = [(sole_predictor(self._module), inputs, prediction)]
+        return self._trace
+
+    def shown(self) -> Shown:
+        """The predictor's demonstration, or where it was called repeatedly, its last: it saw the most."""
+        names = {id(predictor): name for name, predictor in self._module.named_predictors()}
+        calls: dict[str, list[Demo]] = defaultdict(list)
+        for predictor, inputs, outputs in self._trace:
+            # Modules that copy themselves for an attempt call predictors that have no name here.
+            if id(predictor) in names:
+                values = {**dict(inputs.items()), **dict(outputs.items())}
+                calls[names[id(predictor)]].append(demo_of(values, predictor.signature))
+        return {name: demos[-1] for name, demos in calls.items()}

@@ -1,0 +1,116 @@
+"""What a build measured, as the files that lie beside its release.
+
+build.json        how it was made and what it scored
+scorecard.jsonl   every held-out example, before and after
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import dspy
+import orjson
+
+from compiler.candidate import Candidate
+from compiler.events import BuildResult, Estimated
+from compiler.proof import Proof
+from compiler.scoring import Answer
+from compiler.split import Parts
+from programs.data import content_key
+
+LIBRARIES = ("smallforge", "dspy", "pydantic", "orjson", "json-repair", "scipy", "numpy", "aiohttp")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything a build came to know."""
+
+    asked: dict[str, Any]
+    parts: Parts
+    candidate: Candidate
+    before: Sequence[Answer]
+    after: Sequence[Answer]
+    estimated: Estimated | None
+    proof: Proof | None
+    looks: int
+    """Other builds that had seen these test examples before this one did."""
+
+
+def evidence_files(result: BuildResult, findings: Findings) -> dict[str, bytes]:
+    return {
+        "build.json": orjson.dumps(_build(result, findings), option=orjson.OPT_INDENT_2, default=str),
+        "scorecard.jsonl": b"".join(_rows(findings)),
+    }
+
+
+def library_versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
+    parts = findings.parts
+    return {
+        "build": result.build_id,
+        "asked": findings.asked,
+        "split": {
+            "sizes": {"train": len(parts.train), "dev": len(parts.dev), "test": len(parts.test)},
+            "fingerprints": parts.fingerprints(),
+            "notes": parts.notes,
+            "earlier_looks_at_test": findings.looks,
+            "weak": result.weak,
+        },
+        "candidate": {"name": findings.candidate.name, "demos": findings.candidate.demo_count},
+        "scores": {
+            "before": asdict(result.baseline),
+            "after": asdict(result.compiled),
+            "difference": asdict(result.difference),
+            "proven": result.proven,
+        },
+        "lowering": {
+            "lowered": result.lowered,
+            "reason": result.reason,
+            "proof": findings.proof and asdict(findings.proof),
+        },
+        "estimated": findings.estimated and asdict(findings.estimated),
+        "spent": asdict(result.spent),
+        "seconds": result.seconds,
+        "libraries": library_versions(),
+    }
+
+
+def _rows(findings: Findings) -> list[bytes]:
+    """One line per held-out example and program, `before` being the unoptimised one."""
+    rows = []
+    for index, example in enumerate(findings.parts.test):
+        key = content_key(example)[:16]
+        for program, answers in (("before", findings.before), ("after", findings.after)):
+            rows.append(_row(index, key, program, example, answers[index]))
+    return rows
+
+
+def _row(index: int, key: str, program: str, example: dspy.Example, answer: Answer) -> bytes:
+    row = {
+        "id": index,
+        "example": key,
+        "program": program,
+        "score": answer.score,
+        "output": {name: value for name, value in answer.outputs.items()},
+        "expected": dict(example.labels().items()),
+        "fault": answer.fault,
+        "error": answer.error,
+        "replies": [step.text for step in answer.steps] if answer.fault else None,
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.completion_tokens,
+        "usd": answer.usd,
+    }
+    return orjson.dumps(row, default=str) + b"\n"

@@ -1,0 +1,87 @@
+"""Turns what a build found into a release: its identity, its aliases, and the files on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import dspy
+
+from compiler.candidate import Candidate
+from compiler.errors import ProgramUnusable
+from compiler.request import BoundModel
+from programs.aliases import move_alias, read_aliases
+from programs.interpreted import dump_state, signature_fingerprint, source_digest
+from programs.plan import Plan, plan_as_dict
+from programs.program import Program
+from programs.release import Identity, Interpreted, canonical_json, digest, write_release
+
+Alias = Literal["champion", "candidate"]
+
+
+class Draft(NamedTuple):
+    """A release that is not written yet."""
+
+    identity: Identity
+    body: bytes
+
+
+def draft_release(
+    program: Program, module: dspy.Module, candidate: Candidate, plan: Plan | None, student: BoundModel
+) -> Draft:
+    """The plan where there is one, else the state of the program's predictors.
+
+    Raises:
+        ProgramUnusable: a demonstration holds something that JSON can't.
+    """
+    compiled = candidate.applied_to(module)
+    content = dump_state(compiled) if plan is None else plan_as_dict(plan)
+    try:
+        body = canonical_json(content)
+    except TypeError as error:
+        raise ProgramUnusable(
+            f"program {program.name!r}: its demonstrations can't be kept as JSON: {error}"
+        ) from error
+    interpreted = None
+    if plan is None:
+        interpreted = Interpreted(
+            signature_fingerprint(compiled), source_digest(program), program.chat, program.sampling
+        )
+    identity = Identity(
+        program=program.name,
+        kind="interpreted" if plan is None else "plan",
+        body=digest(body),
+        student=student.name,
+        fingerprint=_plain(student.fingerprint.as_dict()),
+        interpreted=interpreted,
+    )
+    return Draft(identity, body)
+
+
+def alias_for(releases: Path, identity: Identity) -> Alias:
+    """`champion` for the first release of a program, `candidate` for every later one."""
+    champion = read_aliases(releases / identity.program).champion
+    return "champion" if champion in (None, identity.version) else "candidate"
+
+
+def publish(releases: Path, draft: Draft, alias: Alias, build_id: str, evidence: Mapping[str, bytes]) -> Path:
+    """Writes the release, then points `candidate`, and for a first release `champion`, at it.
+
+    Raises:
+        ReleaseNotWritten: the disk is full or refuses; nothing points at what is not whole.
+    """
+    program, version = draft.identity.program, draft.identity.version
+    home = releases / program / version
+    # Evidence is whole once it is there: a build that was stopped right after needs only its aliases.
+    if not (home / "evidence" / build_id).exists():
+        write_release(releases, draft.identity, draft.body, build_id, evidence)
+    move_alias(releases / program, "candidate", version, f"build {build_id}")
+    if alias == "champion":
+        move_alias(releases / program, "champion", version, f"build {build_id}: first release")
+    return home
+
+
+def _plain(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON will give it back, so that the version is the same when read."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in fingerprint.items()}

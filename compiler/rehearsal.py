@@ -1,0 +1,115 @@
+"""Checks that program, examples and models fit each other, before anything costly runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import dspy
+
+from compiler.candidate import PLAIN
+from compiler.errors import ModelUnusable, ProgramUnusable
+from compiler.lowering import executor, lower
+from compiler.scoring import Answer, Scorer, request_inputs
+from compiler.split import Needed, Parts
+from compiler.together import together
+from programs.errors import DataInvalid, InputInvalid, LoweringImpossible
+from programs.execution import Executor, PlanExecutor
+from programs.plan import Field, complete_inputs
+from programs.program import SPLITS, Program
+from programs.signature import signature_fields
+
+QUESTIONS = 4
+
+
+class Rehearsal(NamedTuple):
+    """First answers of the unoptimised program; `seconds` is how long the student's took, asked together."""
+
+    student: Sequence[Answer]
+    teacher: Sequence[Answer]
+    seconds: float
+
+
+def fields_needed(module: dspy.Module, program: Program) -> Needed:
+    """What a row of the user's own must hold: all inputs of the program, and the answer."""
+    known: dict[str, Field] = {}
+    for _, predictor in module.named_predictors():
+        try:
+            inputs, outputs = signature_fields(predictor.signature)
+        except LoweringImpossible:
+            continue
+        known = {field.name: field for field in (*inputs, *outputs)} | known
+    taken = executor(module, program, PLAIN).inputs
+    answer = known.get(program.chat.answer, Field(program.chat.answer))
+    return Needed([known.get(field.name, field) for field in taken], [answer])
+
+
+def check_fit(module: dspy.Module, program: Program, parts: Parts) -> None:
+    """Everything that would make every request fail.
+
+    Raises:
+        ProgramUnusable: the module can't run, or the chat names fields it doesn't have.
+        DataInvalid: examples whose inputs the program can't take; carries all of them.
+    """
+    runs = executor(module, program, PLAIN)
+    if not isinstance(runs, PlanExecutor) and not hasattr(module, "aforward"):
+        raise ProgramUnusable(
+            f"program {program.name!r}: its module {type(module).__name__} has no aforward; builds and the "
+            "gateway run many requests at once and need `async def aforward(self, ...)` beside forward"
+        )
+    _check_chat(runs, program)
+    if not isinstance(runs, PlanExecutor):
+        return
+    plan = lower(module, program, PLAIN, None)
+    mistakes = []
+    for split in SPLITS:
+        for number, example in enumerate(getattr(parts, split), start=1):
+            try:
+                complete_inputs(plan, request_inputs(runs, example))
+            except InputInvalid as error:
+                mistakes.append(f"{split} example {number}: {error}")
+    if mistakes:
+        raise DataInvalid(mistakes)
+
+
+async def rehearse(
+    runs: Executor, train: Sequence[dspy.Example], student: Scorer, teacher: Scorer
+) -> Rehearsal:
+    """Asks both models a few training questions.
+
+    Raises:
+        ModelUnusable: one of them says nothing at all.
+        EngineError: one of them can't be reached.
+    """
+    questions = train[:QUESTIONS]
+    begun = time.monotonic()
+    answers = await _ask("student", runs, questions, student)
+    seconds = time.monotonic() - begun
+    taught = answers if teacher.model is student.model else await _ask("teacher", runs, questions, teacher)
+    return Rehearsal(answers, taught, seconds)
+
+
+async def _ask(role: str, runs: Executor, questions: Sequence[dspy.Example], scorer: Scorer) -> list[Answer]:
+    answers = await together(scorer.answer(runs, question) for question in questions)
+    if not any(step.text.strip() for answer in answers for step in answer.steps):
+        errors = [answer.error for answer in answers if answer.error]
+        why = f": {errors[0]}" if errors else ""
+        raise ModelUnusable(f"the {role} answered none of {len(questions)} training questions{why}")
+    return answers
+
+
+def _check_chat(runs: Executor, program: Program) -> None:
+    chat = program.chat
+    inputs = [field.name for field in runs.inputs]
+    outputs = [field.name for field in runs.outputs]
+    for role, name in (("user", chat.user), ("system", chat.system), ("history", chat.history)):
+        if name is not None and name not in inputs:
+            raise ProgramUnusable(
+                f"program {program.name!r}: chat.{role} is {name!r}, its inputs are {', '.join(inputs)}"
+            )
+    for name in (chat.answer, *chat.reasoning):
+        if name not in outputs:
+            raise ProgramUnusable(
+                f"program {program.name!r}: chat names output {name!r}, its outputs are {', '.join(outputs)}"
+            )

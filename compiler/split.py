@@ -1,0 +1,137 @@
+"""Which examples train, select and test: seeded, disjoint by content, fingerprinted.
+
+Decided before any model is asked anything. Knows nothing of optimisers.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import dspy
+
+from compiler.errors import DataTooSmall
+from compiler.request import BuildRequest
+from programs.data import content_key, fingerprint, load_examples
+from programs.plan import Field
+from programs.program import SPLITS, Split
+
+Examples = tuple[dspy.Example, ...]
+
+SHARES: Mapping[Split, int] = {"train": 60, "dev": 20, "test": 20}
+LEAST_ROWS = 10
+WEAK_BELOW = 100
+
+
+class Needed(NamedTuple):
+    """The fields that rows of a file must have."""
+
+    inputs: Sequence[Field]
+    labels: Sequence[Field]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The examples of a build; no two parts share an example's inputs."""
+
+    train: Examples
+    dev: Examples
+    test: Examples
+    notes: tuple[str, ...] = ()
+    """What was cut or left out, one sentence each."""
+
+    @property
+    def weak(self) -> bool:
+        return len(self.test) < WEAK_BELOW
+
+    def all(self) -> Examples:
+        return (*self.train, *self.dev, *self.test)
+
+    def fingerprints(self) -> dict[Split, str]:
+        return {
+            "train": fingerprint(self.train),
+            "dev": fingerprint(self.dev),
+            "test": fingerprint(self.test),
+        }
+
+
+def load_parts(request: BuildRequest, needed: Needed) -> Parts:
+    """Train, dev and test; what is missing is cut from the training rows.
+
+    A training file replaces all of the program's own examples, a dev or test file only that part of them.
+
+    Raises:
+        DataTooSmall: fewer than 10 rows to train or to test, or none to select with.
+        DataInvalid: a file has bad lines; carries all of them, over all files.
+    """
+    data = request.data
+    paths: dict[Split, Path | None] = {"train": data.train, "dev": data.dev, "test": data.test}
+    found: dict[Split, Sequence[dspy.Example]] = {}
+    for split, path in paths.items():
+        if path is not None:
+            found[split] = load_examples(path, needed.inputs, needed.labels)
+        else:
+            found[split] = request.program.examples(split) if data.train is None else ()
+    parts, notes = cut_missing(found, request.seed)
+    parts, left_out = without_overlap(parts)
+    _check_size(parts)
+    return Parts(parts["train"], parts["dev"], parts["test"], (*notes, *left_out))
+
+
+def cut_missing(
+    found: Mapping[Split, Sequence[dspy.Example]], seed: int
+) -> tuple[dict[Split, Examples], list[str]]:
+    """Fills empty parts from the training rows, 60 to 20 to 20; rows that ask the same stay together."""
+    wanted: list[Split] = ["train", *(split for split in SPLITS if split != "train" and not found[split])]
+    parts: dict[Split, Examples] = {split: tuple(found[split]) for split in SPLITS}
+    rows = parts["train"]
+    if len(wanted) == 1 or not rows:
+        return parts, []
+    groups: dict[str, list[int]] = {}
+    for index, example in enumerate(rows):
+        groups.setdefault(content_key(example), []).append(index)
+    order = sorted(groups)
+    random.Random(seed).shuffle(order)
+    total = sum(SHARES[split] for split in wanted)
+    chosen: dict[Split, list[int]] = {split: [] for split in wanted}
+    for key in order:
+        # The part that is furthest below its share takes the next group.
+        poorest = min(wanted, key=lambda split: len(chosen[split]) / SHARES[split])
+        chosen[poorest] += groups[key]
+    for split in wanted:
+        parts[split] = tuple(rows[index] for index in sorted(chosen[split]))
+    shares = ", ".join(
+        f"{len(parts[split])} {split} ({round(100 * SHARES[split] / total)} %)" for split in wanted
+    )
+    return parts, [f"Cut {len(rows)} rows into {shares}, by content, seed {seed}."]
+
+
+def without_overlap(parts: Mapping[Split, Examples]) -> tuple[dict[Split, Examples], list[str]]:
+    """Leaves out of train what dev or test asks too, and out of dev what test asks."""
+    kept = dict(parts)
+    notes = []
+    taken = {content_key(example) for example in kept["test"]}
+    for split in ("dev", "train"):
+        keys = [content_key(example) for example in kept[split]]
+        fresh = tuple(example for example, key in zip(kept[split], keys, strict=True) if key not in taken)
+        if len(fresh) < len(keys):
+            dropped = len(keys) - len(fresh)
+            notes.append(f"Left {dropped} {split} rows out: their inputs are held-out inputs too.")
+        kept[split] = fresh
+        taken.update(keys)
+    return kept, notes
+
+
+def _check_size(parts: Mapping[Split, Examples]) -> None:
+    leasts: dict[Split, int] = {"train": LEAST_ROWS, "dev": 1, "test": LEAST_ROWS}
+    for split, least in leasts.items():
+        have = len(parts[split])
+        if have < least:
+            option = "data" if split == "train" else split
+            raise DataTooSmall(
+                f"{have} {split} rows are too few: a build needs at least {LEAST_ROWS} rows to train, 1 to "
+                f"select (dev) and {LEAST_ROWS} to test; add rows, or give more with --{option}"
+            )

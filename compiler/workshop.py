@@ -1,0 +1,135 @@
+"""The folder of one build: what it was asked, its ledger, and the models that write into it.
+
+.smallforge/builds/<id>/build.json     what was asked; a resumed build must be asked the same
+                        calls.sqlite   every call that was answered
+.smallforge/looks.sqlite               every time a build looked at test examples
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import secrets
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from compiler.calls import RecordedModel
+from compiler.charge import Charge, charge_of
+from compiler.errors import BuildMismatch, StateNotWritten
+from compiler.ledger import Ledger
+from compiler.request import BoundModel, BuildRequest
+from compiler.spending import Spending
+
+_BUILD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """An open build: its models record every call."""
+
+    ledger: Ledger
+    spending: Spending
+    student: RecordedModel
+    teacher: RecordedModel
+    charge: Charge
+    """The student's."""
+
+
+@contextmanager
+def open_workshop(
+    request: BuildRequest, build_id: str, asked: Mapping[str, Any], models: tuple[BoundModel, BoundModel]
+) -> Iterator[Workshop]:
+    """`asked` is what makes two builds the same; it is kept, and compared when the build is resumed.
+
+    `models` are student and teacher, which may be one and the same.
+
+    Raises:
+        BuildMismatch: the id is none, or the build was asked for something else.
+        StateNotWritten: the disk is full or refuses.
+    """
+    student, teacher = models
+    if not _BUILD_ID.fullmatch(build_id):
+        raise BuildMismatch(f"{build_id!r} is no build id: letters, digits, '-', '_' and '.' only")
+    folder = _folder(request.state, build_id)
+    _keep(folder, asked)
+    with Ledger(folder / "calls.sqlite") as ledger:
+        spending = Spending(ledger, request.max_usd)
+
+        def recorded(bound: BoundModel, charge: Charge) -> RecordedModel:
+            identity = {"fingerprint": bound.fingerprint.as_dict(), "name": bound.name}
+            slots = asyncio.Semaphore(request.concurrency)
+            return RecordedModel(bound.client, identity, ledger, spending, charge, slots)
+
+        charge = charge_of(student)
+        own = recorded(student, charge)
+        other = own if teacher is student else recorded(teacher, charge_of(teacher))
+        yield Workshop(ledger, spending, own, other, charge)
+
+
+def new_build_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def is_begun(state: Path, build_id: str) -> bool:
+    """Whether there is a build of that id to resume."""
+    return (_folder(state, build_id) / "build.json").is_file()
+
+
+def _folder(state: Path, build_id: str) -> Path:
+    return state / "builds" / build_id
+
+
+def record_look(state: Path, test: str, build_id: str, program: str) -> int:
+    """Notes that a build is about to see the test examples; returns how many other builds have."""
+    path = state / "looks.sqlite"
+    try:
+        with closing(sqlite3.connect(path)) as looks, looks:
+            looks.execute(
+                "CREATE TABLE IF NOT EXISTS looks"
+                " (test TEXT, build TEXT, program TEXT, at TEXT, PRIMARY KEY (test, build))"
+            )
+            earlier = looks.execute(
+                "SELECT COUNT(*) FROM looks WHERE test = ? AND build != ?", (test, build_id)
+            ).fetchone()[0]
+            looks.execute(
+                "INSERT OR IGNORE INTO looks VALUES (?, ?, ?, ?)",
+                (test, build_id, program, datetime.now(UTC).isoformat(timespec="seconds")),
+            )
+    except sqlite3.Error as error:
+        raise StateNotWritten(
+            f"can't note the look at the test examples in {str(path)!r}: {error}"
+        ) from error
+    return int(earlier)
+
+
+def _keep(folder: Path, asked: Mapping[str, Any]) -> None:
+    """Writes what was asked, or compares it with what is there."""
+    path = folder / "build.json"
+    now = json.loads(json.dumps(asked))
+    try:
+        if path.exists():
+            _compare(folder.name, json.loads(path.read_text()), now)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps(now, indent=2, ensure_ascii=False))
+        os.replace(draft, path)
+    except (OSError, ValueError) as error:
+        raise StateNotWritten(f"can't keep the build in {str(folder)!r}: {error}") from error
+
+
+def _compare(build_id: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    differing = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+    if differing:
+        name = differing[0]
+        raise BuildMismatch(
+            f"build {build_id!r} was begun with {name} {then.get(name)!r}, not {now.get(name)!r}; "
+            "resume it with what it was begun with, or leave the build id away to begin another"
+        )
