@@ -182,8 +182,7 @@ class Trainer:
 
     def export(self, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
         """The running mean of the weights as a Hugging Face directory in bfloat16."""
-        folder.mkdir(parents=True, exist_ok=True)
-        tokenizer.save_pretrained(folder)
+        pieces.save(tokenizer, folder)
         save_file(as_llama(self.mean), folder / "model.safetensors", metadata={"format": "pt"})
         config = llama_config(self.student.shape)
         generation = {
@@ -222,7 +221,8 @@ def start_embedding(student: Student, tokenizer: PreTrainedTokenizerFast) -> Non
 
 def pace(run: Run, started: float, tokens: int) -> float:
     """Share of this call's budget that is used: 1 when it is over."""
-    return max((time.monotonic() - started) / 60 / run.minutes, tokens / run.tokens)
+    minutes = (time.monotonic() - started) / 60
+    return max(minutes / run.minutes, tokens / run.tokens) if run.minutes and run.tokens else 1.0
 
 
 def learn(trainer: Trainer, rows: Rows, checkpoint: Path, interrupted: Callable[[], bool]) -> None:
@@ -260,7 +260,9 @@ def on_interrupt() -> Callable[[], bool]:
 
 def arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the bundled student.")
-    parser.add_argument("--minutes", type=float, default=Run.minutes, help="stop after so many minutes")
+    parser.add_argument(
+        "--minutes", type=float, default=Run.minutes, help="stop after so many minutes; 0 only exports"
+    )
     parser.add_argument("--tokens", type=int, default=Run.tokens, help="stop after so many tokens")
     parser.add_argument(
         "--decay", type=float, default=Run.decay, help="share of this call with a falling rate"
@@ -278,7 +280,13 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
 def main(given: list[str] | None = None) -> int:
     options = arguments(given)
     run = Run(options.seed, options.row, options.tokens, options.minutes, options.decay)
-    tokenizer = pieces.build(Corpus().sample(options.seed, 2000))
+    # A resumed run keeps the pieces it began with, whatever the corpus has become.
+    kept = options.checkpoint.parent / "tokenizer"
+    if options.resume:
+        tokenizer = pieces.load(kept)
+    else:
+        tokenizer = pieces.build(Corpus().sample(options.seed, 2000))
+        pieces.save(tokenizer, kept)
     torch.set_default_device(options.device)
     fuse = torch.compile if options.compile else None
     trainer = Trainer(Shape(len(tokenizer)), run, fuse)
