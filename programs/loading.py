@@ -24,7 +24,7 @@ from programs.program import Program
 
 ENTRY_POINT_GROUP = "smallforge.programs"
 # A name becomes a folder of releases and a model name, where `@` separates the version.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+PROGRAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _program_in(module: ModuleType, attribute: str, called: str) -> Program:
         raise ProgramInvalid(
             f"{attribute!r} in {called} is a {type(program).__name__}, not a smallforge Program"
         )
-    if not _NAME.fullmatch(program.name):
+    if not PROGRAM_NAME.fullmatch(program.name):
         allowed = "up to 64 letters, digits, '-', '_' and '.', a letter or digit first"
         raise ProgramInvalid(f"{called} has the name {program.name!r}: allowed are {allowed}")
     return program
