@@ -29,6 +29,10 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+.PHONY: torch
+torch: install ## Add PyTorch to .venv, for training the student and for its tests
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(if $(TORCH_INDEX_URL),--extra-index-url "$$TORCH_INDEX_URL") -r requirements/torch.txt
+
 .PHONY: engine
 engine: install ## Install the local engine (vLLM where it can be had) in your data directory
 	@$(BIN)/engine install $(ARGS)

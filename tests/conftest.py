@@ -7,8 +7,11 @@ has to be replaced for it. Tests marked `live` call an endpoint elsewhere; for t
 from __future__ import annotations
 
 import ipaddress
+import re
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,12 +48,29 @@ def _is_local(host: object) -> bool:
 
 
 _GUARD = pytest.StashKey[NetworkGuard]()
+_LEFT_OUT = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # Python has no way to take an audit hook off again, so the guard is opened and closed instead.
     guard = config.stash[_GUARD] = NetworkGuard()
     sys.addaudithook(guard)
+    config.stash[_LEFT_OUT] = []
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Training needs PyTorch, which is in no lock because its builds differ by machine."""
+    if find_spec("torch") or not collection_path.match("test_*.py"):
+        return None
+    if not re.search(r"^(import|from) torch\b", collection_path.read_text(), re.MULTILINE):
+        return None
+    config.stash[_LEFT_OUT].append(f"{collection_path.name} needs PyTorch: make torch")
+    return True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash[_LEFT_OUT]:
+        terminalreporter.write_line(f"left out: {line}", yellow=True)
 
 
 @pytest.fixture(autouse=True)
