@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
@@ -18,6 +19,7 @@ from engine.settings import Settings
 from gateway.catalog import Catalog
 from gateway.errors import GatewayError, RouteUnknown, as_gateway_error
 from gateway.metrics import Metrics
+from gateway.openapi import openapi_with_completions
 from gateway.routes import ChatCompletions, Limits, Readiness, make_router
 from gateway.students import Students
 
@@ -33,19 +35,23 @@ class Intervals:
     student: float = 60.0
 
 
+_LIMITS = Limits()
+_INTERVALS = Intervals()
+
+
 def create_app(
     settings: Settings,
     *,
     shared_metrics: Path | None = None,
     progress: Callable[[str], None] = _log.info,
-    limits: Limits = Limits(),
-    intervals: Intervals = Intervals(),
+    limits: Limits = _LIMITS,
+    intervals: Intervals = _INTERVALS,
 ) -> FastAPI:
     """The gateway for these settings; nothing runs before its lifespan does.
 
-    `shared_metrics` is the folder of prometheus-client's multiprocess files, `progress` is told how a local engine
-    comes up. The lifespan raises EngineError when a student can't be had, and OSError when the port of the metrics
-    is taken.
+    `shared_metrics` is the folder of prometheus-client's multiprocess files, `progress` is told how a local
+    engine comes up. The lifespan raises EngineError when a student can't be had, and StartFailed when the port
+    of the metrics is taken.
     """
     metrics = Metrics(shared_metrics)
     students = Students(settings, metrics, progress, intervals.student)
@@ -54,7 +60,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        with _metrics_listener(metrics, settings):
+        with metrics.listener(settings.gateway.metrics_host, settings.gateway.metrics_port):
             await catalog.refresh()
             keeper: asyncio.Task[None] | None = None
             try:
@@ -73,22 +79,19 @@ def create_app(
 
     app = FastAPI(title="Smallforge gateway", lifespan=lifespan, redirect_slashes=False)
     app.state.readiness = readiness
+    app.state.catalog = catalog
     app.state.metrics = metrics
     chat = ChatCompletions(catalog, metrics, limits, settings.gateway.strict)
     # First, and beside FastAPI's own request handling: this is the path that has to be fast.
     app.router.routes.insert(0, Route("/v1/chat/completions", chat, methods=["POST"]))
     app.include_router(make_router(catalog, students, readiness))
+    app.openapi = partial(openapi_with_completions, app)  # type: ignore[method-assign]
     app.add_exception_handler(GatewayError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     if settings.gateway.host in _LOOPBACK:
         # A page on the web may point its own host name at this machine; such a name is not answered.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOOPBACK, "[::1]"], www_redirect=False)
     return app
-
-
-def _metrics_listener(metrics: Metrics, settings: Settings) -> nullcontext[None]:
-    gateway = settings.gateway
-    return metrics.listener(gateway.metrics_host, gateway.metrics_port)
 
 
 async def _keep_current(catalog: Catalog, students: Students, seconds: float) -> None:

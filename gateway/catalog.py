@@ -1,7 +1,8 @@
 """Which releases are served under which model names, kept equal to the releases folder while requests run.
 
-A snapshot of names is replaced whole, so a request sees the state before a change or the one after it, and keeps the
-release it began with. What is broken is refused and logged; the name goes on meaning what it meant before.
+A snapshot of names is replaced whole, so a request sees the state before a change or the one after it, and
+keeps the release it began with. What is broken is refused and logged; the name goes on meaning what it
+meant before.
 """
 
 from __future__ import annotations

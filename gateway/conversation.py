@@ -1,8 +1,8 @@
 """A chat becomes a program's inputs.
 
-In this order: the body's own `inputs`; a last user text that is a JSON object of inputs, for programs with several
-required texts; else the chat's parts as the program maps them. What the program does not take is named, never lost
-in silence. Knows nothing of models or HTTP.
+In this order: the body's own `inputs`; a last user text that is a JSON object of inputs, for programs with
+several required texts; else the chat's parts as the program maps them. What the program does not take is
+named, never lost in silence. Knows nothing of models or HTTP.
 """
 
 from __future__ import annotations
@@ -132,9 +132,10 @@ class Conversation:
     def _check_names(self, values: dict[str, Any]) -> None:
         for name in values:
             if name not in self.known:
+                takes = ", ".join(f.name for f in self.fields)
                 raise RequestInvalid(
-                    f"Unknown input {name!r}: {self.program!r} takes {', '.join(f.name for f in self.fields)}.",
-                    param=f"inputs.{name}",
+                    f"Unknown input {name[:80]!r}: {self.program!r} takes {takes}.",
+                    param=f"inputs.{name[:80]}",
                 )
 
     def _check_filled(self, values: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Stops a request's work when its client leaves.
 
-ASGI tells of a client that left only to who waits for it, so one task waits while the work runs and cancels it; the
-cancellation closes the connection to the engine, which is how the engine learns to stop.
+ASGI tells of a client that left only to who waits for it, so one task waits while the work runs and cancels
+it; the cancellation closes the connection to the engine, which is how the engine learns to stop.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class ClientGone(Exception):
 
 
 class WhileConnected:
-    """`with WhileConnected(receive):` cancels its body when the client leaves, and raises ClientGone instead."""
+    """`with WhileConnected(receive):` cancels its body when the client leaves; ClientGone comes out."""
 
     __slots__ = ("_gone", "_receive", "_task", "_watcher")
 

@@ -6,10 +6,11 @@
     ├── ModelUnknown          404  no such model name
     ├── RouteUnknown          404  no such path, or 405 for its method
     ├── ModelUnavailable      503  the release is there but may not or cannot run now
-    ├── Draining              503  the gateway is about to stop
     ├── OutputInvalid         502  the model's reply does not hold the program's outputs
     ├── UpstreamFailed        what an engine's error becomes; see `UPSTREAM`
     └── InternalFault         500  ours; the details are in the log only
+
+    StartFailed               the gateway can't come up; never reaches a client
 
 `as_gateway_error` is the one place where errors of the layers below become these.
 """
@@ -63,6 +64,10 @@ class GatewayError(Exception):
         return headers
 
 
+class StartFailed(Exception):
+    """Why the gateway can't come up, in one sentence for its operator."""
+
+
 class RequestInvalid(GatewayError):
     status = 400
 
@@ -90,14 +95,6 @@ class ModelUnavailable(GatewayError):
     status = 503
     type = "server_error"
     code = "model_unavailable"
-
-
-class Draining(GatewayError):
-    status = 503
-    type = "server_error"
-    code = "draining"
-    retry = True
-    retry_after = 1.0
 
 
 class OutputInvalid(GatewayError):

@@ -27,8 +27,8 @@ def interpreted_executor(release: Release) -> Executor:
     assert release.identity.interpreted is not None and release.state is not None
     if importlib.util.find_spec("dspy") is None:
         raise ModelUnavailable(
-            f"Release {release.name!r} could not be lowered to a plan and needs DSPy, which is not installed here; "
-            "the gateway's operator can install it: pip install 'smallforge[compiler]'."
+            f"Release {release.name!r} could not be lowered to a plan and needs DSPy, which is not installed "
+            "here; the gateway's operator can install it: pip install 'smallforge[compiler]'."
         )
     from engine.lm import make_lm
     from programs.interpreted import InterpretedExecutor, load_state, signature_fingerprint, source_digest

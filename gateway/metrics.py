@@ -1,8 +1,8 @@
 """The gateway's Prometheus metrics: seconds, USD, tokens; nothing that names an end user.
 
-The values live in prometheus-client's multiprocess files when PROMETHEUS_MULTIPROC_DIR was set before the library was
-first imported (the command does that), so several workers add up; else in this process. Every request of a release
-uses children that were bound when the release was loaded.
+The values live in prometheus-client's multiprocess files when PROMETHEUS_MULTIPROC_DIR was set before the
+library was first imported (the command does that), so several workers add up; else in this process. Every
+request of a release uses children that were bound when the release was loaded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from gateway.errors import StartFailed
+
 if TYPE_CHECKING:
     from gateway.accounting.cost import MeteredStudent
 
@@ -26,7 +28,7 @@ _RELEASE = ("model", "release")
 
 
 class Metrics:
-    """All metrics of one gateway. `shared` is the folder of the multiprocess files, None for a single process."""
+    """All metrics of one gateway. `shared` is the folder of the multiprocess files, if there are any."""
 
     def __init__(self, shared: Path | None = None) -> None:
         self._shared = shared
@@ -89,8 +91,14 @@ class Metrics:
 
     @contextmanager
     def listener(self, host: str, port: int) -> Iterator[int]:
-        """Serves /metrics on its own port and thread, so that a busy event loop is still seen; gives the port."""
-        server, thread = start_http_server(port, host, self.registry())
+        """Serves /metrics on its own port and thread, so that a busy loop is still seen; gives the port."""
+        try:
+            server, thread = start_http_server(port, host, self.registry())
+        except OSError as error:
+            taken = (
+                f"Can't serve metrics on {host}:{port}: {error.strerror}; --metrics-port names another port."
+            )
+            raise StartFailed(taken) from error
         try:
             yield server.server_port
         finally:

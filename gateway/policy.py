@@ -1,8 +1,9 @@
-"""What a compiled program does with every field of an OpenAI or vLLM chat request: one table, nothing left silent.
+"""What a compiled program does with every field of an OpenAI or vLLM chat request: one table, nothing left
+silent.
 
-A program's prompt, sampling and output format were measured together. A field is applied where it leaves that
-meaning alone, refused where the client would get something else than it asked for, and otherwise ignored and
-reported. A field set to None, or to the value that asks for nothing, is as good as absent.
+A program's prompt, sampling and output format were measured together. A field is applied where it leaves
+that meaning alone, refused where the client would get something else than it asked for, and otherwise
+ignored and reported. A field set to None, or to the value that asks for nothing, is as good as absent.
 """
 
 from __future__ import annotations

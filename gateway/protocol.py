@@ -1,7 +1,7 @@
 """OpenAI's chat protocol as this gateway speaks it: the request it reads, the bodies it writes.
 
-Request bodies are checked by the policy table instead of by a model class: a served program needs the table anyway,
-and on the hot path it is many times cheaper. Knows nothing of releases or engines.
+Request bodies are checked by the policy table instead of by a model class: a served program needs the table
+anyway, and on the hot path it is many times cheaper. Knows nothing of releases or engines.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _include_usage(options: Mapping[str, Any] | None) -> bool:
 
 
 def header_names(names: list[str]) -> bytes:
-    """Names as a header's value; clients choose names, so what is no plain word does not get into a header."""
+    """Names as a header's value; clients choose names, so what is no plain word is not repeated."""
     plain = [name if _PLAIN_NAME.fullmatch(name) else "?" for name in names[:_MOST_NAMED]]
     return ", ".join(dict.fromkeys(plain)).encode()
 

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -15,16 +16,23 @@ from gateway.routes import Readiness
 
 
 class GatewayServer(uvicorn.Server):
-    """SIGTERM ends readiness first, `notice` seconds later new connections, then waits for requests in flight.
+    """SIGTERM ends readiness, `notice` seconds later new connections, then waits for requests in flight.
 
     In those seconds load balancers see /readyz fail while requests are still answered. SIGINT skips them.
     """
 
-    def __init__(self, config: uvicorn.Config, readiness: Readiness, notice: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, readiness: Readiness, notice: float, when_started: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._readiness = readiness
         self._notice = notice
+        self._when_started = when_started
         self._loop = asyncio.get_running_loop()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._when_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         again = self._readiness.draining
@@ -41,13 +49,20 @@ class GatewayServer(uvicorn.Server):
         self.should_exit = True
 
 
-async def serve(app: FastAPI, listener: socket.socket, *, notice: float, drain_seconds: float) -> None:
+async def serve(
+    app: FastAPI,
+    listener: socket.socket,
+    *,
+    started: Callable[[], None],
+    notice: float = 2.0,
+    drain_seconds: float = 120.0,
+) -> None:
     """Serves on a bound socket until a signal ends it. Raises what the app's lifespan raises."""
     with listener:
         stop_while_starting = threading.current_thread() is threading.main_thread()
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         if stop_while_starting and task is not None:
-            # A local engine takes a while to come up, and must not outlive a gateway that is stopped meanwhile.
+            # A local engine takes a while to come up; it must not outlive a gateway stopped meanwhile.
             loop.add_signal_handler(signal.SIGTERM, task.cancel)
         async with app.router.lifespan_context(app):
             if stop_while_starting:
@@ -62,7 +77,8 @@ async def serve(app: FastAPI, listener: socket.socket, *, notice: float, drain_s
                 server_header=False,
                 timeout_graceful_shutdown=int(drain_seconds),
             )
-            await GatewayServer(config, app.state.readiness, notice).serve(sockets=[listener])
+            server = GatewayServer(config, app.state.readiness, notice, started)
+            await server.serve(sockets=[listener])
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -1,7 +1,8 @@
 """A chat completion as server-sent events: the answer's text as it arrives, never the protocol around it.
 
-Nothing is sent before the first text, so that an early failure still gets its own status. Texts are sent as they come;
-values of other types when they are complete, because until then their text may still change its meaning.
+Nothing is sent before the first text, so that an early failure still gets its own status. Texts are sent as
+they come; values of other types when they are complete, because until then their text may still change its
+meaning.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Text(NamedTuple):
 async def stream(call: Call, send: Send, strict: bool) -> bytes:
     """Runs a request and sends its texts; gives the events that end the stream, still to be sent.
 
-    A failure before the first text is raised with the response not yet started; a later one becomes the last event.
+    A failure before the first text is raised with the response not yet started; a later one becomes the last
+    event.
     """
     pieces = _texts(call, call.inputs(strict))
     chunks = Chunks(call)
@@ -142,7 +144,7 @@ class Shown:
         return self._show(delta.field, delta.text)
 
     def close(self, outcome: Outcome) -> list[Text]:
-        """What could only be shown at the end: values that are no texts, and what might have become a stop."""
+        """What could only be shown at the end: values that are no texts, and a possible stop's beginning."""
         texts: list[Text] = []
         for name in self._order:
             if name in outcome.outputs and name not in self._sent:

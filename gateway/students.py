@@ -1,7 +1,8 @@
 """The students that releases name: opened once, watched for change, priced.
 
-Each student has one task that opens it, looks every minute (and after a broken connection) whether it is still the
-same model, and closes it. Knows nothing of requests; a request sees a student only through its `ServedStudent`.
+Each student has one task that opens it, looks every minute (and after a broken connection) whether it is
+still the same model, and closes it. Knows nothing of requests; a request sees a student only through its
+`ServedStudent`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class StudentState:
     tried: asyncio.Event = field(default_factory=asyncio.Event)
 
     def refusal(self, identity: Identity, metrics: ReleaseMetrics) -> str | None:
-        """Why a release may not run on this student now; None if it may. Differences are logged and counted."""
+        """Why a release may not run on this student now, if so. Differences are logged and counted."""
         release = f"{identity.program}@{identity.version}"
         if self.served is None:
             return self.trouble or f"Student {self.name!r} of release {release!r} is not up yet."
@@ -62,7 +63,7 @@ class StudentState:
         return f"Release {release!r} was built for another student: {' '.join(refused)}" if refused else None
 
     def _refuses(self, mismatch: Mismatch) -> bool:
-        # Other weights behind the same template are usually another quantisation, which a warning does justice to.
+        # Other weights behind the same template are usually another quantisation: a warning will do.
         return self.check == "strict" and mismatch.kind == "template"
 
 

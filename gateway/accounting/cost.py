@@ -1,7 +1,7 @@
 """What one request took from its engine: calls, tokens, seconds and USD, booked while the calls run.
 
-A student is used through its `MeteredStudent`, which belongs to one request. USD are None as soon as one call's cost
-can't be known: unknown is never 0.
+A student is used through its `MeteredStudent`, which belongs to one request. USD are None as soon as one
+call's cost can't be known: unknown is never 0.
 """
 
 from __future__ import annotations

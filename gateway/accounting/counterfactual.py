@@ -1,4 +1,6 @@
-"""What an answer would have cost at the teacher that a release was compiled with, from the release's own evidence."""
+"""What an answer would have cost at the teacher that a release was compiled with, from the release's own
+evidence.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ def teacher_usd_per_answer(release: Path) -> float | None:
 
 
 def _build_record(folder: Path) -> dict[str, Any]:
-    """The build's own record, if it is the one that was written; evidence never keeps a release from serving."""
+    """The build's own record, if it is as it was written; evidence never keeps a release from serving."""
     try:
         data = (folder / "build.json").read_bytes()
         expected = orjson.loads((folder / "digests.json").read_bytes())["build.json"]

@@ -114,9 +114,16 @@ def test_text_parts_are_concatenated() -> None:
 
 @pytest.mark.parametrize(
     "part",
-    [{"type": "image_url", "image_url": {"url": "http://x"}}, {"type": "input_audio"}, {"text": "x"}, "x", 5, None,
-     {"type": "text", "text": 5}],
-)  # fmt: skip
+    [
+        {"type": "image_url", "image_url": {"url": "http://x"}},
+        {"type": "input_audio"},
+        {"type": "text", "text": 5},
+        {"text": "x"},
+        "x",
+        5,
+        None,
+    ],
+)
 def test_any_other_part_is_refused(part: Any) -> None:
     error = _refused(QUIZ, _user([{"type": "text", "text": "look"}, part]))
     assert (error.status, error.param, error.code) == (400, "messages[0].content", "unsupported_content")

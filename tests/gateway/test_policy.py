@@ -8,7 +8,46 @@ from openai.types.chat import completion_create_params as params
 from gateway.policy import FIELDS, OPENAI, VLLM, asks_for_something
 
 # Read from vLLM's chat completion protocol; the engine is not installed where the unit tests run.
-VLLM_FIELDS = ["top_k", "min_p", "repetition_penalty", "length_penalty", "stop_token_ids", "include_stop_str_in_output", "ignore_eos", "min_tokens", "skip_special_tokens", "spaces_between_special_tokens", "bad_words", "allowed_token_ids", "truncate_prompt_tokens", "prompt_logprobs", "logprob_token_ids", "use_beam_search", "repetition_detection", "cache_salt", "priority", "request_id", "session_id", "include_reasoning", "thinking_token_budget", "chat_template", "chat_template_kwargs", "add_generation_prompt", "continue_final_message", "return_token_ids", "return_prompt_text", "stream_interval", "vllm_xargs", "kv_transfer_params", "structured_outputs", "echo", "add_special_tokens", "documents", "return_tokens_as_token_ids", "mm_processor_kwargs"]
+VLLM_FIELDS = [
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "length_penalty",
+    "stop_token_ids",
+    "include_stop_str_in_output",
+    "ignore_eos",
+    "min_tokens",
+    "skip_special_tokens",
+    "spaces_between_special_tokens",
+    "bad_words",
+    "allowed_token_ids",
+    "truncate_prompt_tokens",
+    "prompt_logprobs",
+    "logprob_token_ids",
+    "use_beam_search",
+    "repetition_detection",
+    "cache_salt",
+    "priority",
+    "request_id",
+    "session_id",
+    "include_reasoning",
+    "thinking_token_budget",
+    "chat_template",
+    "chat_template_kwargs",
+    "add_generation_prompt",
+    "continue_final_message",
+    "return_token_ids",
+    "return_prompt_text",
+    "stream_interval",
+    "vllm_xargs",
+    "kv_transfer_params",
+    "structured_outputs",
+    "echo",
+    "add_special_tokens",
+    "documents",
+    "return_tokens_as_token_ids",
+    "mm_processor_kwargs",
+]
 
 
 def test_every_field_of_the_openai_package_has_a_policy() -> None:

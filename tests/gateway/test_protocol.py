@@ -64,7 +64,7 @@ def test_a_value_of_the_wrong_kind_is_named(field: str, value: object) -> None:
     ("field", "value"),
     [
         ("n", 2), ("n", 10**9), ("n", "1"), ("n", 1.5), ("tools", [{"type": "function"}]), ("logprobs", True),
-        ("tool_choice", "required"), ("response_format", {"type": "json_object"}), ("logit_bias", {"1": -100}),
+        ("tool_choice", "required"), ("response_format", {"type": "json_object"}), ("logit_bias", {"1": 9}),
         ("modalities", ["text", "audio"]), ("chat_template", "{{x}}"), ("chat_template_kwargs", {"a": 1}),
         ("structured_outputs", {"choice": ["a"]}), ("ignore_eos", True), ("kv_transfer_params", {}),
     ],

@@ -1,4 +1,6 @@
-"""A real OpenAI-compatible server on a free port that answers from a script and remembers what it was asked."""
+"""A real OpenAI-compatible server on a free port that answers from a script and remembers what it was
+asked.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ class Script:
 
 @dataclass
 class Upstream:
-    """The running server. `template_tokens` is what its chat template adds: changing it makes it another model."""
+    """The running server. `template_tokens` is what its chat template adds: another value, another model."""
 
     url: str = ""
     script: Script = field(default_factory=Script)
@@ -132,7 +134,7 @@ async def _models(request: web.Request) -> web.Response:
 
 
 @contextmanager
-def running_upstream() -> Iterator[Upstream]:
+def running_upstream(port: int = 0) -> Iterator[Upstream]:
     """The server in a thread of its own, gone when the block ends."""
     upstream = Upstream()
     app = web.Application(client_max_size=64 * 1024 * 1024)
@@ -144,7 +146,7 @@ def running_upstream() -> Iterator[Upstream]:
 
     async def start() -> None:
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", port, reuse_address=True)
         await site.start()
         upstream.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         started.set()

@@ -1,0 +1,117 @@
+"""`gateway serve`: reads the configuration once, then runs the app until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from engine.errors import EngineError, SettingsInvalid
+from engine.settings import Settings, read_settings
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@click.group()
+def main() -> None:
+    """Serve compiled programs as OpenAI-compatible models."""
+
+
+@main.command()
+@click.option("--host", help="Address to listen on; only this machine can reach the default. [127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on. [8080]")
+@click.option("--metrics-port", type=click.IntRange(0, 65535), help="Port of /metrics. [9091]")
+@click.option("--releases", type=click.Path(path_type=Path), help="Folder of releases. [./releases]")
+@click.option("--student", metavar="URL", help="OpenAI-compatible server that runs the student.")
+@click.option(
+    "--student-check",
+    type=click.Choice(["strict", "warn"]),
+    help="Refuse a student with another chat template, or only warn. [strict]",
+)
+@click.option("--strict/--lenient", default=None, help="Refuse requests with parts that would be ignored.")
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration file. [./smallforge.toml]")
+def serve(config: Path | None, **flags: Any) -> None:
+    """Serve every release in a folder, following what `compiler` writes and promotes."""
+    try:
+        settings = read_settings(config, _overrides(flags))
+        sys.exit(_run(settings))
+    except SettingsInvalid as error:
+        _fail(str(error), 2)
+    except EngineError as error:
+        _fail(str(error), error.exit_code)
+
+
+def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags under the names of the configuration file; unset flags override nothing."""
+    gateway = {
+        name: flags[name] for name in ("host", "port", "metrics_port", "strict") if flags[name] is not None
+    }
+    top = {name: flags[name] for name in ("releases", "student", "student_check") if flags[name] is not None}
+    return {**top, "gateway": gateway} if gateway else top
+
+
+def _run(settings: Settings) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    own = _SHARED not in os.environ
+    shared = Path(tempfile.mkdtemp(prefix="smallforge-metrics-") if own else os.environ[_SHARED])
+    # prometheus-client decides for its multiprocess mode by this variable when it is first imported.
+    os.environ[_SHARED] = str(shared)
+    try:
+        return _serve(settings, shared)
+    finally:
+        if own:
+            shutil.rmtree(shared, ignore_errors=True)
+
+
+def _serve(settings: Settings, shared: Path) -> int:
+    import uvloop
+
+    from gateway.app import create_app
+    from gateway.errors import StartFailed
+    from gateway.server import bind, serve
+
+    gateway = settings.gateway
+    try:
+        listener = bind(gateway.host, gateway.port)
+    except OSError as error:
+        _fail(
+            f"Can't listen on {gateway.host}:{gateway.port}: {error.strerror}; --port names another port.", 2
+        )
+    if gateway.host not in _LOOPBACK:
+        click.echo(f"Anyone who can reach {gateway.host} can use this gateway: it asks for no key.", err=True)
+    app = create_app(settings, shared_metrics=shared, progress=lambda line: click.echo(line, err=True))
+    try:
+        uvloop.run(
+            serve(app, listener, started=lambda: _greet(settings, listener, sorted(app.state.catalog.models)))
+        )
+    except StartFailed as error:
+        _fail(str(error), 2)
+    except KeyboardInterrupt:
+        return 130
+    except asyncio.CancelledError:
+        return 143  # SIGTERM while the engine was still coming up
+    return 0
+
+
+def _greet(settings: Settings, listener: socket.socket, models: Sequence[str]) -> None:
+    gateway, port = settings.gateway, listener.getsockname()[1]
+    click.echo(f"Smallforge gateway: http://{gateway.host}:{port}/v1")
+    click.echo(f"Models: {', '.join(models) or f'none yet in {str(settings.releases)!r}; it is watched'}")
+    if gateway.metrics_port:
+        click.echo(f"Metrics: http://{gateway.metrics_host}:{gateway.metrics_port}/metrics")
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
+    click.echo(sentence, err=True)
+    sys.exit(code)

@@ -1,0 +1,183 @@
+"""Tests for gateway/command.py: the real command in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.gateway.serving import fingerprint_of, make_plan, put_release, wait_until
+from tests.gateway.upstream import Script, Upstream
+
+ASK: Any = {"model": "quiz", "messages": [{"role": "user", "content": "q"}]}
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Served:
+    """A running `gateway serve`."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int, metrics_port: int) -> None:
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+        self.metrics_url = f"http://127.0.0.1:{metrics_port}/metrics"
+
+    def up(self) -> bool:
+        assert self.process.poll() is None, self.process.communicate()
+        try:
+            return httpx.get(f"{self.url}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("SMALLFORGE_")}
+
+
+@contextmanager
+def _serving(folder: Path, upstream: Upstream, *flags: str) -> Iterator[Served]:
+    put_release(folder / "releases", make_plan(), fingerprint_of(upstream.url))
+    port, metrics_port = _free_port(), _free_port()
+    command = [
+        sys.executable, "-W", "error::RuntimeWarning", "-c", "from gateway.command import main; main()", "serve",
+        "--student", upstream.url, "--port", str(port), "--metrics-port", str(metrics_port), *flags,
+    ]  # fmt: skip
+    environment = _environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        served = Served(process, port, metrics_port)
+        wait_until(served.up, 20)
+        yield served
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_command_serves_a_folder_and_its_metrics(upstream: Upstream, tmp_path: Path) -> None:
+    with _serving(tmp_path, upstream) as served:
+        reply = httpx.post(f"{served.url}/v1/chat/completions", json=ASK)
+        assert reply.json()["choices"][0]["message"]["content"] == "forty-two"
+        wait_until(lambda: "gateway_requests_total{" in httpx.get(served.metrics_url).text)
+        served.process.send_signal(signal.SIGINT)
+        out, err = served.process.communicate(timeout=10)
+    assert served.process.returncode == 0
+    assert f"{served.url}/v1" in out and "quiz" in out
+    assert "Traceback" not in err
+
+
+def test_sigterm_ends_readiness_and_lets_requests_finish(upstream: Upstream, tmp_path: Path) -> None:
+    with _serving(tmp_path, upstream) as served:
+        upstream.reset(Script(seconds=3))
+        replies: list[int] = []
+        asker = threading.Thread(
+            target=lambda: replies.append(
+                httpx.post(f"{served.url}/v1/chat/completions", json=ASK, timeout=20).status_code
+            )
+        )
+        asker.start()
+        wait_until(lambda: bool(upstream.asked))
+        served.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: httpx.get(f"{served.url}/readyz").status_code == 503)
+        assert httpx.get(f"{served.url}/readyz").json()["status"] == "draining"
+        asker.join()
+        served.process.communicate(timeout=10)
+    assert replies == [200]
+    assert served.process.returncode == 0
+
+
+def test_strict_refuses_what_would_be_ignored(upstream: Upstream, tmp_path: Path) -> None:
+    with _serving(tmp_path, upstream, "--strict") as served:
+        reply = httpx.post(f"{served.url}/v1/chat/completions", json={**ASK, "user": "me"})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "would_be_ignored")
+        assert httpx.post(f"{served.url}/v1/chat/completions", json=ASK).status_code == 200
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from gateway.command import main; main()", "serve", *arguments]
+    environment = _environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True, timeout=30)
+
+
+def test_a_taken_port_is_one_sentence(upstream: Upstream, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = _run(tmp_path, "--student", upstream.url, "--port", str(taken.getsockname()[1]))
+    assert ended.returncode == 2
+    assert "--port names another port" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_taken_metrics_port_is_one_sentence(upstream: Upstream, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = _run(
+            tmp_path, "--student", upstream.url, "--port", "0", "--metrics-port", str(taken.getsockname()[1])
+        )
+    assert ended.returncode == 2
+    assert "--metrics-port names another port" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_mistake_in_the_configuration_is_told_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "smallforge.toml").write_text('student_check = "sometimes"\n')
+    ended = _run(tmp_path, "--config", "smallforge.toml")
+    assert ended.returncode == 2
+    assert "student_check" in ended.stderr and "Traceback" not in ended.stderr
+
+
+SCRIPT = """
+import sys
+sys.argv = ["gateway", "serve", "--student", {url!r}, "--port", "{port}", "--metrics-port", "0"]
+import threading, urllib.request, json, os, signal, time
+
+def ask():
+    body = json.dumps({ask!r}).encode()
+    for _ in range(200):
+        try:
+            reply = urllib.request.urlopen("http://127.0.0.1:{port}/v1/chat/completions", body).read()
+            break
+        except OSError:
+            time.sleep(0.05)
+    print("ANSWER", json.loads(reply)["choices"][0]["message"]["content"], flush=True)
+    print("HEAVY", sorted({{"dspy", "litellm", "torch", "mlflow", "transformers"}} & set(sys.modules)), flush=True)
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=ask).start()
+from gateway.command import main
+main()
+"""
+
+
+def test_the_default_path_imports_nothing_heavy(upstream: Upstream, tmp_path: Path) -> None:
+    put_release(tmp_path / "releases", make_plan(), fingerprint_of(upstream.url))
+    script = SCRIPT.format(url=upstream.url, port=_free_port(), ask=ASK)
+    environment = _environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=40,
+    )
+    assert "ANSWER forty-two" in ended.stdout, ended.stderr
+    assert "HEAVY []" in ended.stdout
+
+
+@pytest.mark.parametrize("flag", ["--help"])
+def test_help_names_every_flag(tmp_path: Path, flag: str) -> None:
+    shown = _run(tmp_path, flag).stdout
+    for name in ("--host", "--port", "--releases", "--student", "--config", "--strict", "--student-check"):
+        assert name in shown
