@@ -26,9 +26,9 @@ from programs.plan import Plan, plan_as_dict, read_plan, render
 from programs.program import Program
 from programs.reader import FieldReader
 
-REPLIES = 40  # recorded replies that are mutated and read
+REPLIES = 30  # recorded replies that are mutated and read
 THOROUGH = 4  # of them, those that are cut at every place
-CUTS = 48  # places where any other text is cut
+CUTS = 16  # places where any other text is cut
 
 
 @dataclass(frozen=True)

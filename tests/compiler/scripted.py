@@ -137,3 +137,16 @@ class Collected:
 
     def __call__(self, event: Event) -> None:
         self.events.append(event)
+
+
+class TwoSteps(dspy.Module):
+    """Works a sum out, then says it: two predictors, so no constant prompt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = dspy.Predict("question -> reasoning")
+        self.second = dspy.ChainOfThought("question, sum -> answer")
+
+    async def aforward(self, question: str) -> dspy.Prediction:
+        worked = await self.first.acall(question=question)
+        return await self.second.acall(question=question, sum=worked.reasoning)

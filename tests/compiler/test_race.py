@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import asyncio
+import random
+
+import dspy
+import pytest
+
+from compiler.candidate import Candidate
+from compiler.events import CandidateScored
+from compiler.race import Race
+from compiler.scoring import Answer
+from tests.compiler.scripted import Collected, sums
+
+N = 40
+
+
+class Track:
+    """Scores fixed beforehand; counts what is asked of whom."""
+
+    def __init__(self, scores: dict[str, list[float]]) -> None:
+        self.scores = scores
+        self.runs: list[tuple[str, int]] = []
+
+    async def __call__(self, candidate: Candidate, example: dspy.Example) -> Answer:
+        index = int(example.question.split()[2])
+        self.runs.append((candidate.name, index))
+        await asyncio.sleep(0)
+        return Answer(self.scores[candidate.name][index])
+
+
+async def race(track: Track, concurrency: int = 4) -> tuple[str, Collected]:
+    events = Collected()
+    racing = Race(tuple(sums(N)), track, concurrency, len(track.scores), events)
+    for rank, name in enumerate(track.scores):
+        racing.enter(rank, Candidate(name))
+    racing.close()
+    await racing.run()
+    return racing.winner().name, events
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_the_winner_is_the_one_full_scoring_would_give(seed: int) -> None:
+    rng = random.Random(seed)
+    graded = seed % 2
+    scores = {
+        f"c{number}": [rng.random() if graded else float(rng.random() < 0.6) for _ in range(N)]
+        for number in range(7)
+    }
+    best = max(scores, key=lambda name: (round(sum(scores[name]), 6), -int(name[1:])))
+    winner, _ = await race(Track(scores))
+    assert winner == best
+
+
+async def test_hopeless_candidates_are_dropped_early() -> None:
+    track = Track({"good": [1.0] * N, "bad": [0.0] * N, "worse": [0.0] * N})
+    _, events = await race(track)
+    assert len(track.runs) < N + 2 * 10
+    dropped = [e for e in events.events if isinstance(e, CandidateScored) and e.dropped]
+    assert {event.name for event in dropped} == {"bad", "worse"} and all(event.n < N for event in dropped)
+
+
+async def test_of_equal_candidates_the_lower_rank_wins() -> None:
+    same = [float(index % 3 > 0) for index in range(N)]
+    assert (await race(Track({"first": same, "second": list(same), "third": list(same)})))[0] == "first"
+
+
+async def test_no_example_is_asked_twice_of_a_candidate() -> None:
+    track = Track({name: [0.5] * N for name in "abc"})
+    await race(track, concurrency=16)
+    assert len(track.runs) == len(set(track.runs))
+
+
+async def test_one_candidates_examples_stay_together() -> None:
+    track = Track({name: [1.0] * N for name in "ab"})
+    await race(track, concurrency=8)
+    switches = sum(one[0] != other[0] for one, other in zip(track.runs, track.runs[1:], strict=False))
+    assert switches <= len(track.runs) // 8
+
+
+async def test_examples_that_others_lost_come_first() -> None:
+    good = [0.0 if index in (30, 35) else 1.0 for index in range(N)]
+    track = Track({"good": good, "late": list(good)})
+    racing = Race(tuple(sums(N)), track, 1, 2, Collected())
+    racing.enter(0, Candidate("good"))
+    running = asyncio.ensure_future(racing.run())
+    while len(track.runs) < N:
+        await asyncio.sleep(0)
+    racing.enter(1, Candidate("late"))
+    racing.close()
+    await running
+    assert [index for name, index in track.runs if name == "late"][:2] == [30, 35]
+
+
+async def test_a_failure_ends_the_race_and_leaves_nothing_running() -> None:
+    async def fails(candidate: Candidate, example: dspy.Example) -> Answer:
+        await asyncio.sleep(0)
+        raise ConnectionError("gone")
+
+    racing = Race(tuple(sums(N)), fails, 4, 1, Collected())
+    racing.enter(0, Candidate("only"))
+    with pytest.raises(ConnectionError, match="gone"):
+        await racing.run()
+    assert len(asyncio.all_tasks()) == 1
