@@ -20,7 +20,7 @@ from compiler.evidence import Findings, evidence_files
 from compiler.lowering import executor
 from compiler.optimizers import make_optimizer, optimizer_name
 from compiler.proof import REPLIES, lower_proven
-from compiler.publication import alias_for, draft_release, publish
+from compiler.publication import alias_for, check_writable, draft_release, publish
 from compiler.rehearsal import check_fit, fields_needed, rehearse
 from compiler.request import BoundModel, BuildRequest, DataPaths
 from compiler.scoring import Judge, Scorer, score_all, summarise
@@ -68,6 +68,7 @@ async def _build(
     optimizer = make_optimizer(request.optimizer, request.arguments)
 
     report(StageStarted("load"))
+    check_writable(request.releases)
     module = program.make_module()
     parts = load_parts(request, fields_needed(module, program))
     check_fit(module, program, parts)

@@ -19,7 +19,7 @@ from compiler.charge import Charge
 from compiler.errors import CompilerError
 from compiler.ledger import Ledger, RecordedReply, RecordedUsage
 from compiler.spending import Spending
-from engine.errors import ContextWindowExceeded, EngineError, EngineRateLimited
+from engine.errors import ContextWindowExceeded, EngineError, EngineRateLimited, EngineUnreachable
 from programs.execution import Delta, Model, Usage
 from programs.release import canonical_json, digest
 
@@ -52,6 +52,7 @@ class RecordedModel:
         self._model, self._ledger, self._spending, self._charge = model, ledger, spending, charge
         self._identity = digest(canonical_json(dict(identity))).encode()
         self._slots = slots
+        self._answered = False  # an engine that never answered is not worth waiting for
         self._pauses = pauses
         self._asked: Counter[str] = Counter()
         self._under_way: dict[str, asyncio.Task[RecordedReply]] = {}
@@ -113,7 +114,7 @@ class RecordedModel:
             try:
                 return await self._attempt(messages, params)
             except EngineError as error:
-                if not error.retryable:
+                if not error.retryable or (isinstance(error, EngineUnreachable) and not self._answered):
                     raise
                 asked = error.retry_after if isinstance(error, EngineRateLimited) else None
             await asyncio.sleep(asked or pause)
@@ -126,6 +127,7 @@ class RecordedModel:
             reply = await self._model.complete(messages, params)
         finally:
             bill.close()
+        self._answered = True
         usd = bill.usd(reply.usage)
         usage, counted = None, reply.usage
         if counted is not None:

@@ -27,7 +27,8 @@ from programs.program import Program
 from programs.reader import FieldReader
 
 REPLIES = 30  # recorded replies that are mutated and read
-THOROUGH = 4  # of them, those that are cut at every place
+THOROUGH = 4  # of them, those that are cut at every place, or at MANY_CUTS
+MANY_CUTS = 500
 CUTS = 16  # places where any other text is cut
 
 
@@ -124,9 +125,8 @@ def _prove_reading(plan: Plan, signature: type[dspy.Signature], replies: Sequenc
         for text in (reply, *mutations(reply, plan, rng)):
             expected = _adapter_reading(signature, text)
             places = range(len(text) + 1)
-            thorough = text is reply and number < THOROUGH
-            cuts = places if thorough or len(places) <= CUTS else rng.sample(places, CUTS)
-            for cut in cuts:
+            count = MANY_CUTS if text is reply and number < THOROUGH else CUTS
+            for cut in places if len(places) <= count else rng.sample(places, count):
                 readings += 1
                 if _reading(plan, text, cut) != expected:
                     where = f"cut at {cut}, the reply {_shortened(text)} is read differently"

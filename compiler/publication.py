@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,6 +13,7 @@ from compiler.candidate import Candidate
 from compiler.errors import ProgramUnusable
 from compiler.request import BoundModel
 from programs.aliases import move_alias, read_aliases
+from programs.errors import ReleaseNotWritten
 from programs.interpreted import dump_state, signature_fingerprint, source_digest
 from programs.plan import Plan, plan_as_dict
 from programs.program import Program
@@ -57,6 +59,14 @@ def draft_release(
         interpreted=interpreted,
     )
     return Draft(identity, body)
+
+
+def check_writable(releases: Path) -> None:
+    """Raises ReleaseNotWritten when a release could not be written there, before anything is paid for."""
+    nearest = next(path for path in (releases, *releases.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        why = "may not be written to" if nearest.is_dir() else "is no folder"
+        raise ReleaseNotWritten(f"can't write releases to {str(releases)!r}: {str(nearest)!r} {why}")
 
 
 def alias_for(releases: Path, identity: Identity) -> Alias:

@@ -29,11 +29,11 @@ class Failing(Adder):
 
     def __init__(self, *errors: Exception) -> None:
         super().__init__()
-        self._errors = list(errors)
+        self.errors = list(errors)
 
     async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
-        if self._errors:
-            raise self._errors.pop(0)
+        if self.errors:
+            raise self.errors.pop(0)
         return await super().complete(messages, params)
 
 
@@ -120,10 +120,25 @@ async def test_what_may_succeed_later_is_tried_again(ledger: Ledger) -> None:
 
 
 async def test_what_stops_the_build_is_kept(ledger: Ledger) -> None:
-    model = recorded(Failing(*[EngineUnreachable("no engine at http://127.0.0.1:9")] * 3), ledger)
-    with pytest.raises(EngineUnreachable):
+    model = recorded(Failing(*[EngineServerError("out of memory")] * 3), ledger)
+    with pytest.raises(EngineServerError):
         await model.complete(ask("1 + 2"), GREEDY)
-    assert isinstance(model.failure, EngineUnreachable)
+    assert isinstance(model.failure, EngineServerError)
+
+
+async def test_an_engine_that_never_answered_is_not_waited_for(ledger: Ledger) -> None:
+    failing = Failing(EngineUnreachable("no engine at http://127.0.0.1:9"))
+    with pytest.raises(EngineUnreachable):
+        await recorded(failing, ledger).complete(ask("1 + 2"), GREEDY)
+    assert failing.calls == 0
+
+
+async def test_an_engine_that_answered_before_is_tried_again(ledger: Ledger) -> None:
+    failing = Failing()
+    model = recorded(failing, ledger)
+    await model.complete(ask("1 + 2"), GREEDY)
+    failing.errors.append(EngineUnreachable("restarting"))
+    assert "6" in (await model.complete(ask("2 + 3"), GREEDY)).text
 
 
 async def test_a_prompt_that_is_too_long_stops_only_itself(ledger: Ledger) -> None:

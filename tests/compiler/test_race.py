@@ -21,10 +21,13 @@ class Track:
     def __init__(self, scores: dict[str, list[float]]) -> None:
         self.scores = scores
         self.runs: list[tuple[str, int]] = []
+        self.once_round = asyncio.Event()
 
     async def __call__(self, candidate: Candidate, example: dspy.Example) -> Answer:
         index = int(example.question.split()[2])
         self.runs.append((candidate.name, index))
+        if len(self.runs) == N:
+            self.once_round.set()
         await asyncio.sleep(0)
         return Answer(self.scores[candidate.name][index])
 
@@ -84,8 +87,7 @@ async def test_examples_that_others_lost_come_first() -> None:
     racing = Race(tuple(sums(N)), track, 1, 2, Collected())
     racing.enter(0, Candidate("good"))
     running = asyncio.ensure_future(racing.run())
-    while len(track.runs) < N:
-        await asyncio.sleep(0)
+    await track.once_round.wait()
     racing.enter(1, Candidate("late"))
     racing.close()
     await running
