@@ -164,6 +164,15 @@ def describe_scores(scores: Scores) -> str:
     )
 
 
+def score_cells(scores: Scores | None) -> tuple[str, ...]:
+    """Score before and after, interval, n and p, for a table."""
+    if scores is None:
+        return ("", "", "", "")
+    interval = f"{100 * scores.low:.1f} to {100 * scores.high:.1f}"
+    change = f"{100 * scores.before:.1f} % -> {100 * scores.after:.1f} %"
+    return change, interval, str(scores.n), f"{scores.p:.2g}"
+
+
 def _shelve(path: Path, aliases: Aliases) -> Shelved:
     name = f"{path.parent.name}@{path.name}"
     pointed = _aliases_of(aliases, path.name)

@@ -10,16 +10,18 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
 from programs import PROGRAMS
-from programs.errors import ProgramInvalid, ProgramNotFound
+from programs.errors import ProgramError, ProgramInvalid, ProgramNotFound
 from programs.program import Program
 
 ENTRY_POINT_GROUP = "smallforge.programs"
@@ -63,6 +65,18 @@ def load_program(name_or_path: str) -> Program:
     return _program_in(_import(module, name_or_path), attribute or "program", repr(name_or_path))
 
 
+@contextmanager
+def blamed_on(program: Program) -> Iterator[None]:
+    """Turns what the program's own code raises inside the block into ProgramInvalid; our errors pass."""
+    try:
+        yield
+    except ProgramError:
+        raise
+    except Exception as error:
+        file = inspect.getsourcefile(inspect.unwrap(program.make_module)) or ""
+        raise ProgramInvalid(_failure(repr(program.name), file, error, "fails")) from error
+
+
 def _load_file(path: Path) -> Program:
     if not path.is_file():
         raise ProgramNotFound(f"no program file {str(path)!r}: give a known name or the path of a .py file")
@@ -104,13 +118,13 @@ def _program_in(module: ModuleType, attribute: str, called: str) -> Program:
     return program
 
 
-def _failure(called: str, file: str, error: Exception) -> str:
+def _failure(called: str, file: str, error: Exception, how: str = "can't be loaded") -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == "dspy":
         return f"program {called} needs DSPy, which is not installed: pip install 'smallforge[compiler]'"
     line = error.lineno if isinstance(error, SyntaxError) else _failing_line(error, file)
     where = f", line {line}" if line else ""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"program {called} can't be loaded{where}: {type(error).__name__}: {text}"
+    return f"program {called} {how}{where}: {type(error).__name__}: {text}"
 
 
 def _failing_line(error: Exception, file: str) -> int | None:

@@ -30,6 +30,7 @@ LONGER_FUNCTIONS: dict[str, str] = {}
 MORE_PARAMETERS: dict[str, str] = {}
 BROAD_EXCEPTS: dict[str, str] = {
     "programs/loading.py:_load_file": "a stranger's program file can raise anything",
+    "programs/loading.py:blamed_on": "what a program of the user's own raises becomes a sentence",
     "programs/loading.py:_import": "an installed program's module can raise anything",
     "compiler/scoring.py:score": "one example on which the metric raises scores zero",
     "compiler/scoring.py:answer": "one example on which the program raises scores zero",

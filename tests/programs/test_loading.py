@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from programs import PROGRAMS
-from programs.errors import ProgramInvalid, ProgramNotFound
-from programs.loading import known_programs, list_programs, load_program
+from programs.errors import DataInvalid, ProgramInvalid, ProgramNotFound
+from programs.loading import blamed_on, known_programs, list_programs, load_program
 
 FILE = """
 from __future__ import annotations
@@ -80,6 +80,19 @@ def test_a_file_that_is_no_program_says_why_and_where(tmp_path: Path, source: st
     file.write_text(source)
     with pytest.raises(ProgramInvalid, match=sentence):
         load_program(str(file))
+
+
+def test_what_a_programs_own_code_raises_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(FILE.replace("lambda: dspy.Predict(Ask)", "lambda: dspy.Predict(Aks)"))
+    program = load_program(str(tmp_path / "mine.py"))
+    said = "program 'mine' fails, line 11: NameError: name 'Aks' is not defined"
+    with pytest.raises(ProgramInvalid, match=said), blamed_on(program):
+        program.make_module()
+
+
+def test_a_sentence_for_the_user_is_not_blamed_on_the_program() -> None:
+    with pytest.raises(DataInvalid), blamed_on(load_program("gsm8k")):
+        raise DataInvalid(["no rows"])
 
 
 def test_a_program_of_an_installed_package_is_found_by_its_entry_point(tmp_path: Path) -> None:
