@@ -116,7 +116,8 @@ def verify_release(root: Path, name: str) -> str:
     path = find_release(root, name)
     release = read_release(path)
     intact = verify_evidence(path)
-    return f"{release.name}: identity, {release.identity.kind} and {len(intact)} builds' evidence are intact"
+    builds = f"{len(intact)} build{'s' if len(intact) != 1 else ''}"
+    return f"{release.name}: identity, {release.identity.kind} and evidence of {builds} are intact"
 
 
 def promote(root: Path, name: str, reason: str) -> str:
