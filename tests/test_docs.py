@@ -19,7 +19,7 @@ import gateway.command
 
 ROOT = Path(__file__).parent.parent
 COMMANDS: dict[str, click.Command] = {
-    "engine": engine.command.main,
+    "engine": engine.command.cli,
     "compiler": compiler.command.main,
     "gateway": gateway.command.main,
 }
