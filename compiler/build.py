@@ -131,7 +131,8 @@ async def _build(
         )
 
         report(StageStarted("write"))
-        findings = Findings(asked, parts, candidate, before, after, estimated, lowered.proof, looks)
+        taught = None if teacher is student else rehearsal.teacher
+        findings = Findings(asked, parts, candidate, before, after, taught, estimated, lowered.proof, looks)
         publish(request.releases, draft, result.alias, build_id, evidence_files(result, findings))
         report(Finished(result))
     return result

@@ -18,7 +18,7 @@ import orjson
 from compiler.candidate import Candidate
 from compiler.events import BuildResult, Estimated
 from compiler.proof import Proof
-from compiler.scoring import Answer
+from compiler.scoring import Answer, summarise
 from compiler.split import Parts
 from programs.data import content_key
 
@@ -34,6 +34,8 @@ class Findings:
     candidate: Candidate
     before: Sequence[Answer]
     after: Sequence[Answer]
+    taught: Sequence[Answer] | None
+    """A teacher's answers to training questions, unoptimised; None where there is no teacher."""
     estimated: Estimated | None
     proof: Proof | None
     looks: int
@@ -69,6 +71,7 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
             "earlier_looks_at_test": findings.looks,
             "weak": result.weak,
         },
+        "teacher": findings.taught and asdict(summarise(findings.taught)),
         "candidate": {"name": findings.candidate.name, "demos": findings.candidate.demo_count},
         "scores": {
             "before": asdict(result.baseline),

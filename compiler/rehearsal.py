@@ -21,6 +21,9 @@ from programs.program import SPLITS, Program
 from programs.signature import signature_fields
 
 QUESTIONS = 4
+TEACHER_QUESTIONS = (
+    16  # what an answer of the teacher takes is told beside the release's own; that needs more
+)
 
 
 class Rehearsal(NamedTuple):
@@ -86,8 +89,9 @@ async def rehearse(
     begun = time.monotonic()
     answers = await _ask("student", runs, questions, student)
     seconds = time.monotonic() - begun
-    taught = answers if teacher.model is student.model else await _ask("teacher", runs, questions, teacher)
-    return Rehearsal(answers, taught, seconds)
+    if teacher.model is student.model:
+        return Rehearsal(answers, answers, seconds)
+    return Rehearsal(answers, await _ask("teacher", runs, train[:TEACHER_QUESTIONS], teacher), seconds)
 
 
 async def _ask(role: str, runs: Executor, questions: Sequence[dspy.Example], scorer: Scorer) -> list[Answer]:

@@ -140,7 +140,9 @@ async def test_a_teacher_shows_the_student_what_it_cannot_do(tmp_path: Path) -> 
     bound = Bound(teacher, "teacher", Named("teacher"))
     result, _ = await run(request(tmp_path, program(), optimizer="BootstrapFewShot"), Lost(), bound)
     assert result.baseline.mean == 0.0 and result.compiled.mean == 1.0 and teacher.calls >= 8
-    assert evidence(result)["asked"]["teacher"]["name"] == "teacher"
+    told = evidence(result)
+    assert told["asked"]["teacher"]["name"] == "teacher"
+    assert (told["teacher"]["n"], told["teacher"]["mean"]) == (16, 0.5)
 
 
 async def interrupted(asked: BuildRequest, model: Adder, after: int) -> None:
