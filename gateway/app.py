@@ -50,8 +50,8 @@ def create_app(
     """The gateway for these settings; nothing runs before its lifespan does.
 
     `shared_metrics` is the folder of prometheus-client's multiprocess files, `progress` is told how a local
-    engine comes up. The lifespan raises EngineError when a student can't be had, and StartFailed when the port
-    of the metrics is taken.
+    engine comes up. The lifespan raises EngineError when a student can't be had, and StartFailed when the
+    port of the metrics is taken.
     """
     metrics = Metrics(shared_metrics)
     students = Students(settings, metrics, progress, intervals.student)

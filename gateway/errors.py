@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from engine import errors as engine_errors
+from engine.errors import EngineError
 from programs.errors import InputInvalid, ReplyUnparseable
 
 _log = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class InternalFault(GatewayError):
 
 
 class UpstreamFailed(GatewayError):
-    def __init__(self, error: engine_errors.EngineError, answer: Answer) -> None:
+    def __init__(self, error: EngineError, answer: Answer) -> None:
         super().__init__(answer.told, code=answer.code)
         self.status, self.type = answer.status, answer.type
         self.retry = error.retryable
@@ -131,8 +132,8 @@ class Answer(NamedTuple):
 
 _OPERATOR = "The gateway's engine is not set up to serve this model; its operator has to look at the log."
 
-UPSTREAM: dict[type[engine_errors.EngineError], Answer] = {
-    engine_errors.EngineError: Answer(502, "server_error", "engine_failed", "The engine failed."),
+UPSTREAM: dict[type[EngineError], Answer] = {
+    EngineError: Answer(502, "server_error", "engine_failed", "The engine failed."),
     engine_errors.EngineUnreachable: Answer(
         502, "server_error", "engine_unreachable", "The engine can't be reached."
     ),
@@ -172,18 +173,28 @@ def as_gateway_error(error: Exception) -> GatewayError:
     match error:
         case GatewayError():
             return error
-        case engine_errors.EngineError():
+        case EngineError():
             return _upstream_failed(error)
         case InputInvalid():
             return RequestInvalid(f"{error}.", param=f"inputs.{error.name}")
         case ReplyUnparseable():
             return OutputInvalid(f"The model's reply does not hold the program's outputs: {error}.")
+        case _ if (engine_error := _engine_error_behind(error)) is not None:
+            return _upstream_failed(engine_error)
         case _:
             _log.error("a request failed inside the gateway", exc_info=error)
             return InternalFault("The gateway failed; the details are in its log.")
 
 
-def _upstream_failed(error: engine_errors.EngineError) -> UpstreamFailed:
+def _engine_error_behind(error: BaseException) -> EngineError | None:
+    """What the engine said, where DSPy, which runs interpreted releases, wrapped it in errors of its own."""
+    cause = error.__cause__ or error.__context__
+    while cause is not None and not isinstance(cause, EngineError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
+
+
+def _upstream_failed(error: EngineError) -> UpstreamFailed:
     kind = next(kind for kind in type(error).__mro__ if kind in UPSTREAM)
     answer = UPSTREAM[kind]
     if isinstance(error, engine_errors.EngineRequestRefused) and error.status == 404:

@@ -103,14 +103,14 @@ class Exchange:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.begun = False
-        self.status = 200
+        self.status = 500
 
     async def send(self, message: Any) -> None:
-        self.begun = True
+        if not self.begun:
+            self.begun, self.status = True, message["status"]
         await self._send(message)
 
     async def reply(self, status: int, body: bytes, headers: Sequence[Header]) -> None:
-        self.status = status
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),

@@ -62,7 +62,7 @@ def _gateway(_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def gateway(_gateway: RunningGateway, upstream: Upstream) -> RunningGateway:
-    """A gateway with the releases `quiz`, `counting` and `reading`; `quiz` has a teacher of 0.25 USD an answer."""
+    """A gateway with the releases `quiz` (its teacher takes 0.25 USD an answer), `counting` and `reading`."""
     return _gateway
 
 

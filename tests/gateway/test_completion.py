@@ -11,7 +11,7 @@ from openai import AsyncOpenAI, BadRequestError, OpenAI
 from gateway.completion import cut_at, finish_reason
 from programs.execution import Outcome, Step
 from tests.gateway.serving import RunningGateway
-from tests.gateway.upstream import REPLY, Script, Upstream
+from tests.gateway.upstream import COUNTED, REPLY, Script, Upstream
 
 ASK: Any = [{"role": "user", "content": "What is six times seven?"}]
 
@@ -97,12 +97,10 @@ def test_a_reply_cut_in_its_answer_is_what_was_read_so_far(client: OpenAI, upstr
 
 
 def test_an_answer_of_another_type_is_shown_as_json(client: OpenAI, upstream: Upstream) -> None:
-    upstream.script = Script(
-        text='[[ ## reasoning ## ]]\nr\n\n[[ ## steps ## ]]\n["a", "b"]\n\n[[ ## answer ## ]]\n42\n\n[[ ## completed ## ]]'
-    )
+    upstream.script = Script(text=COUNTED)
     message: Any = client.chat.completions.create(model="counting", messages=ASK).choices[0].message
-    assert message.content == "42"
-    assert message.outputs == {"reasoning": "r", "steps": ["a", "b"], "answer": 42}
+    assert message.content == "1234"
+    assert message.outputs == {"reasoning": "r", "steps": ["a", "b"], "answer": 1234}
 
 
 def test_a_stop_cuts_the_answer_but_not_the_outputs(client: OpenAI, upstream: Upstream) -> None:

@@ -74,11 +74,8 @@ def test_a_host_header_cannot_change_the_path(gateway: RunningGateway) -> None:
 
 
 def test_a_body_in_many_pieces_is_one_body(gateway: RunningGateway, upstream: Upstream) -> None:
-    def pieces() -> Any:
-        for piece in (b'{"model": "quiz", "mess', b'ages": [{"role": "user", ', b'"content": "q"}]}'):
-            yield piece
-
-    reply = httpx.post(f"{gateway.url}/v1/chat/completions", content=pieces())
+    pieces = (b'{"model": "quiz", "mess', b'ages": [{"role": "user", ', b'"content": "q"}]}')
+    reply = httpx.post(f"{gateway.url}/v1/chat/completions", content=iter(pieces))
     assert reply.json()["choices"][0]["message"]["content"] == "forty-two"
 
 

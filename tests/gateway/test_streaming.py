@@ -11,7 +11,7 @@ from openai import APIError, APIStatusError, AsyncOpenAI, OpenAI
 
 from gateway.streaming import StopCutter
 from tests.gateway.serving import RunningGateway
-from tests.gateway.upstream import REPLY, Script, Upstream
+from tests.gateway.upstream import COUNTED, REPLY, Script, Upstream
 
 ASK: Any = [{"role": "user", "content": "What is six times seven?"}]
 
@@ -82,8 +82,7 @@ def test_a_stream_is_server_sent_events_that_end_with_done(gateway: RunningGatew
 
 
 def test_an_answer_of_another_type_is_sent_when_it_is_complete(client: OpenAI, upstream: Upstream) -> None:
-    text = "[[ ## reasoning ## ]]\nr\n\n[[ ## steps ## ]]\n[]\n\n[[ ## answer ## ]]\n1234\n\n[[ ## completed ## ]]"
-    upstream.script = Script(text=text, piece=1)
+    upstream.script = Script(text=COUNTED, piece=1)
     chunks = list(client.chat.completions.create(model="counting", messages=ASK, stream=True))
     said = [c.choices[0].delta.content for c in chunks if c.choices[0].delta.content]
     assert said == ["1234"]

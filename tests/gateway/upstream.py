@@ -14,6 +14,10 @@ from typing import Any, Literal
 import orjson
 from aiohttp import web
 
+COUNTED = (
+    '[[ ## reasoning ## ]]\nr\n\n[[ ## steps ## ]]\n["a", "b"]\n\n'
+    "[[ ## answer ## ]]\n1234\n\n[[ ## completed ## ]]\n"
+)
 REPLY = "[[ ## reasoning ## ]]\nSix times seven.\n\n[[ ## answer ## ]]\nforty-two\n\n[[ ## completed ## ]]\n"
 
 
