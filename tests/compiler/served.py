@@ -1,4 +1,4 @@
-"""A model server for tests: OpenAI's protocol over real HTTP on a free port, answered by `Adder`."""
+"""A model server for tests: OpenAI's protocol over real HTTP on a free port, answered by a given model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -15,51 +16,49 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from engine.chat import Reply, Usage
-from tests.compiler.scripted import Adder
+from programs.execution import Model
 
 
 class Server:
-    """The running server: its address, and how many sums it was asked."""
+    """The running server: its address, and how many program calls it answered."""
 
-    def __init__(self, pause: float) -> None:
-        self.adder = Adder(pause=pause)
+    def __init__(self, model: Model) -> None:
         self.url = ""
-        routes = [
-            Route("/v1/models", self._models),
-            Route("/v1/chat/completions", self._complete, methods=["POST"]),
-        ]
-        self.app = Starlette(routes=routes)
+        self.calls = 0
+        self._model = model
+        self.app = Starlette(
+            routes=[
+                Route("/v1/models", self._models),
+                Route("/v1/chat/completions", self._complete, methods=["POST"]),
+            ]
+        )
 
     async def _models(self, request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [{"id": "adder", "object": "model", "created": 1}]})
+        return JSONResponse({"object": "list", "data": [{"id": "small", "object": "model", "created": 1}]})
 
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
-        if " + " in str(body["messages"][-1]["content"]):
-            reply = await self.adder.complete(body["messages"], body)
+        if "[[ ## " in str(body["messages"]):
+            self.calls += 1
+            reply: Any = await self._model.complete(body["messages"], body)
         else:
-            # The conversations that identify a model hold no sum.
-            reply = Reply("hello", "", "stop", Usage(len(str(body["messages"])), 1), "adder")
-        usage = reply.usage or Usage(0, 0)
-        message = {"role": "assistant", "content": reply.text}
-        counts = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        return JSONResponse(
-            {
-                "id": "1",
-                "object": "chat.completion",
-                "created": 1,
-                "model": "adder",
-                "choices": [choice],
-                "usage": {**counts, "total_tokens": sum(counts.values())},
-            }
-        )
+            # A conversation of no program: one of those that identify a model.
+            reply = Reply("hello", "", "stop", Usage(len(str(body["messages"])), 1), "small")
+        prompt, said = reply.usage.prompt_tokens, reply.usage.completion_tokens
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": reply.text},
+            "finish_reason": reply.finish_reason,
+        }
+        usage = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
+        head = {"id": "chat-1", "object": "chat.completion", "created": 1, "model": "small"}
+        return JSONResponse({**head, "choices": [choice], "usage": usage})
 
 
 @contextmanager
-def serve_adder(pause: float = 0.0) -> Iterator[Server]:
-    """The server, in a thread of its own so that a command in this process can call it."""
-    served = Server(pause)
+def serving(model: Model) -> Iterator[Server]:
+    """The server, in a thread of its own, so that a command in this process can call it."""
+    served = Server(model)
     config = uvicorn.Config(served.app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)

@@ -1,0 +1,166 @@
+"""Runs one build in the foreground: opens the models, follows its events on screen and into MLflow.
+
+Here a build meets the person who asked for it; knows nothing of flags, and nothing of how a build is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console
+
+from compiler.errors import TargetMissed, UserMistake
+from compiler.events import Began, BuildResult, Event, Finished
+from compiler.request import BuildRequest
+from compiler.terminal import open_display, show_result
+from compiler.tracking import Tracked, open_tracking
+from engine.settings import Settings
+from programs.loading import blamed_on
+from programs.program import SPLITS
+
+if TYPE_CHECKING:
+    from engine.local import Student
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A build with what it needs around it.
+
+    `student` is a name from the configuration, None for the default. `teacher` is a configuration of its own.
+    """
+
+    request: BuildRequest
+    settings: Settings
+    student: str | None = None
+    teacher: Settings | None = None
+    mlflow_uri: str | None = None
+    again: Callable[[str], str] = field(default=lambda build_id: f"--resume {build_id}")
+    """Build id -> the command that resumes the build."""
+
+
+class Reader(Protocol):
+    def read(self, event: Event) -> None: ...
+
+
+class Memory:
+    """Keeps what must be told after the build has ended, however it ends."""
+
+    def __init__(self) -> None:
+        self.build_id: str | None = None
+        self.result: BuildResult | None = None
+
+    def read(self, event: Event) -> None:
+        if isinstance(event, Began):
+            self.build_id = event.build_id
+        elif isinstance(event, Finished):
+            self.result = event.result
+
+
+def run_build(asked: Asked, out: Console, err: Console) -> int:
+    """The exit code of the build: 0 done, 3 below what was asked for, 130 interrupted.
+
+    Raises:
+        CompilerError, EngineError, ProgramError: sentences for the user.
+    """
+    require_dspy()
+    _judge(asked.request)
+    memory = Memory()
+    missed = None
+    try:
+        asyncio.run(_follow(asked, memory, err))
+    except KeyboardInterrupt:
+        _say(err, _how_to_resume(asked, memory))
+        return INTERRUPTED
+    except TargetMissed as error:
+        missed = error
+    if memory.result is not None:
+        show_result(out, memory.result)
+    if missed is not None:
+        _say(err, str(missed))
+        return missed.exit_code
+    return 0
+
+
+def require_dspy() -> None:
+    if importlib.util.find_spec("dspy") is None:
+        raise UserMistake("building needs DSPy, which is not installed: pip install 'smallforge[compiler]'")
+
+
+def _judge(request: BuildRequest) -> None:
+    """Reads optimiser and data before an engine is started: their mistakes should not wait for it."""
+    from compiler.optimizers import make_optimizer
+    from compiler.rehearsal import check_fit, fields_needed
+    from compiler.split import load_parts
+    from compiler.workshop import is_begun
+
+    if request.build_id is not None and not is_begun(request.state, request.build_id):
+        raise UserMistake(f"no build {request.build_id!r} to resume in {str(request.state / 'builds')!r}")
+    make_optimizer(request.optimizer, request.arguments)
+    with blamed_on(request.program):
+        module = request.program.make_module()
+        if request.data.train is None:
+            for split in SPLITS:
+                request.program.examples(split)
+    check_fit(module, request.program, load_parts(request, fields_needed(module, request.program)))
+
+
+async def _follow(asked: Asked, memory: Memory, err: Console) -> None:
+    from compiler.build import build
+    from engine.local import open_student
+
+    async with AsyncExitStack() as opened:
+        progress = lambda line: _say(err, line)  # noqa: E731
+        student = await opened.enter_async_context(open_student(asked.settings, asked.student, progress))
+        teacher = None
+        if asked.teacher is not None:
+            teacher = await opened.enter_async_context(open_student(asked.teacher, None, progress))
+        display = opened.enter_context(open_display(err))
+        tracking = opened.enter_context(
+            open_tracking(asked.mlflow_uri, asked.request.state, _tracked(asked, student, teacher), progress)
+        )
+        readers: Sequence[Reader] = (memory, display, tracking)
+        events = await opened.enter_async_context(aclosing(build(asked.request, student, teacher)))
+        async for event in events:
+            for reader in readers:
+                reader.read(event)
+
+
+def _tracked(asked: Asked, student: Student, teacher: Student | None) -> Tracked:
+    request = asked.request
+    parameters = {
+        "optimizer": request.optimizer,
+        **{f"optimizer.{name}": value for name, value in request.arguments.items()},
+        "seed": request.seed,
+        "concurrency": request.concurrency,
+        "max_usd": request.max_usd,
+        "target": request.target,
+        "required_gain": request.required_gain,
+        "data": request.data.train,
+        "dev": request.data.dev,
+        "test": request.data.test,
+        "student": student.name,
+        "student_model": student.client.model,
+        "teacher": teacher and teacher.name,
+        "teacher_model": teacher and teacher.client.model,
+    }
+    return Tracked(request.program.name, parameters)
+
+
+def _how_to_resume(asked: Asked, memory: Memory) -> str:
+    from compiler.workshop import is_begun
+
+    if memory.build_id is None or not is_begun(asked.request.state, memory.build_id):
+        return "Interrupted before anything was asked; nothing to resume."
+    again = asked.again(memory.build_id)
+    return f"Interrupted; no release was written. What was answered is kept, go on with:\n  {again}"
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
