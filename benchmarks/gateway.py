@@ -13,20 +13,16 @@ environment; the rivals get their own environments in a temporary folder.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
-import venv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -34,26 +30,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.rivals.servers import DEMOS, SERVERS, Bench, Server
+from benchmarks.surroundings import BenchmarkFailed, Command, nginx, process, wait_for
+
 HERE = Path(__file__).parent
-ROOT = HERE.parent
-REPLY = (
-    "[[ ## reasoning ## ]]\\nTwelve trays of 8 rolls are 96 rolls. 96 less 70 leaves 26.\\n\\n"
-    "[[ ## answer ## ]]\\n26\\n\\n[[ ## completed ## ]]\\n"
-)
 QUESTION = "A baker makes 12 trays of 8 rolls and sells 70. How many are left?"
-DEMOS = [
-    {
-        "question": f"A shop has {n} boxes of 6 cups and sells {n + 1} cups. How many cups are left?",
-        "reasoning": f"{n} boxes of 6 cups are {6 * n} cups. {6 * n} less {n + 1} leaves {5 * n - 1}.",
-        "answer": str(5 * n - 1),
-    }
-    for n in (4, 7, 9, 12)
-]
 CONNECTIONS = (1, 32)
-
-
-class BenchmarkFailed(Exception):
-    """One sentence for the person who runs it."""
 
 
 @dataclass(frozen=True)
@@ -71,32 +53,6 @@ class Row:
     name: str
     one: Load
     many: Load
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Where and how long to measure."""
-
-    folder: Path
-    upstream: str
-    seconds: int
-    repeats: int
-    server_core: int
-    load_core: int
-
-    def pinned(self, core: int, command: Sequence[str | Path]) -> list[str]:
-        return ["taskset", "-c", str(core), *map(str, command)]
-
-
-@dataclass(frozen=True)
-class Server:
-    """One way to do the job: a command, the model name to ask for, and a path that answers when it is up."""
-
-    command: Sequence[str | Path]
-    port: int
-    model: str
-    environment: Mapping[str, str]
-    ready: str
 
 
 def main() -> int:
@@ -143,142 +99,6 @@ def measure(names: Sequence[str], seconds: int, repeats: int) -> list[Row]:
 
 
 @contextmanager
-def nginx(folder: Path, core: int) -> Iterator[str]:
-    """A server that answers every completion with the same reply, as fast as HTTP allows."""
-    port = free_port()
-    usage = '"usage":{"prompt_tokens":612,"completion_tokens":31,"total_tokens":643}'
-    choice = f'{{"index":0,"message":{{"role":"assistant","content":"{REPLY}"}},"finish_reason":"stop"}}'
-    reply = f'{{"id":"c","object":"chat.completion","created":1,"model":"tiny","choices":[{choice}],{usage}}}'
-    reply = reply.replace("\\", "\\\\")  # nginx reads escapes in its own strings
-    models = '{"object":"list","data":[{"id":"tiny","object":"model"}]}'
-    (folder / "nginx.conf").write_text(
-        f"""
-        worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
-        events {{ worker_connections 1024; }}
-        http {{
-            access_log off; keepalive_requests 1000000000; client_body_temp_path {folder};
-            default_type application/json;
-            server {{
-                listen 127.0.0.1:{port};
-                location = /v1/chat/completions {{ return 200 '{reply}'; }}
-                location = /v1/models {{ return 200 '{models}'; }}
-            }}
-        }}
-        """
-    )
-    command = ["taskset", "-c", str(core), "nginx", "-p", folder, "-c", folder / "nginx.conf"]
-    environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}
-    with process(list(map(str, command)), environment, folder / "nginx.out"):
-        wait_for(f"http://127.0.0.1:{port}/v1/models", 10)
-        yield f"http://127.0.0.1:{port}"
-
-
-def ours(bench: Bench) -> Server:
-    """The gateway with a release that has the same demonstrations, priced by the hour."""
-    port, metrics = free_port(), free_port()
-    asyncio.run(write_release_for(bench))
-    (bench.folder / "smallforge.toml").write_text(
-        f"""
-        [engines.nginx]
-        urls = ["{bench.upstream}"]
-        model = "tiny"
-        usd_per_hour = 0.10
-        [students.default]
-        engine = "nginx"
-        """
-    )
-    command = [sys.executable, "-c", "from gateway.command import main; main()", "serve"]
-    flags = ["--port", str(port), "--metrics-port", str(metrics)]
-    return Server([*command, *flags], port, "shop", {"PYTHONPATH": str(ROOT)}, "/readyz")
-
-
-async def write_release_for(bench: Bench) -> None:
-    """Lowers a ChainOfThought with the demonstrations, as a build does, and makes it the champion."""
-    import dspy
-
-    from compiler.candidate import Candidate
-    from compiler.lowering import lower
-    from engine.client import EngineClient
-    from engine.fingerprint import take_fingerprint
-    from programs.aliases import move_alias
-    from programs.plan import plan_as_dict
-    from programs.program import Chat, Program
-    from programs.release import Identity, canonical_json, digest, write_release
-
-    program = Program(
-        "shop",
-        lambda: dspy.ChainOfThought("question -> answer"),
-        lambda split: [],
-        lambda example, prediction, trace=None: 1.0,
-        Chat(user="question", answer="answer", reasoning=("reasoning",)),
-    )
-    async with EngineClient(bench.upstream, "tiny") as client:
-        student = await take_fingerprint(client)
-    candidate = Candidate("bench", {"predict": DEMOS})
-    plan = lower(program.make_module(), program, candidate, None)
-    body = canonical_json(plan_as_dict(plan))
-    identity = Identity("shop", "plan", digest(body), "default", student.as_dict())
-    path = write_release(bench.folder / "releases", identity, body, "benchmark", {})
-    move_alias(path.parent, "champion", path.name, "the only one")
-
-
-def bare(bench: Bench) -> Server:
-    port = free_port()
-    script = HERE / "rivals" / "bare_fastapi.py"
-    command = [sys.executable, script, bench.upstream, bench.folder / "demos.json", str(port)]
-    return Server(command, port, "any", {}, "/openapi.json")
-
-
-def stock(bench: Bench) -> Server:
-    port = free_port()
-    python = environment(bench, "stock", [f"dspy=={version('dspy')}", "fastapi", "uvicorn[standard]"])
-    command = [
-        python,
-        HERE / "rivals" / "stock_dspy.py",
-        bench.upstream,
-        bench.folder / "demos.json",
-        str(port),
-    ]
-    return Server(command, port, "any", {"DSPY_CACHEDIR": str(bench.folder / "dspy")}, "/openapi.json")
-
-
-def litellm(bench: Bench) -> Server:
-    """LiteLLM's proxy passes chats on as they are: no program, no prompt to fill, no reply to read."""
-    port = free_port()
-    python = environment(bench, "litellm", ["litellm[proxy]"])
-    target = {"model": "openai/tiny", "api_base": f"{bench.upstream}/v1", "api_key": "unused"}
-    config = bench.folder / "litellm.json"
-    config.write_text(json.dumps({"model_list": [{"model_name": "tiny", "litellm_params": target}]}))
-    command = [python.parent / "litellm", "--config", config, "--port", str(port), "--num_workers", "1"]
-    local = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
-    return Server([*command, "--host", "127.0.0.1"], port, "tiny", local, "/health/liveliness")
-
-
-SERVERS: dict[str, Callable[[Bench], Server]] = {
-    "ours": ours,
-    "bare": bare,
-    "stock": stock,
-    "litellm": litellm,
-}
-
-
-def environment(bench: Bench, name: str, packages: Sequence[str]) -> Path:
-    """A fresh virtual environment with these packages; gives its Python."""
-    home = bench.folder / name
-    venv.create(home, with_pip=True)
-    python = home / "bin" / "python"
-    installed = subprocess.run(
-        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if installed.returncode:
-        raise BenchmarkFailed(f"pip can't install {', '.join(packages)}: {installed.stderr[-500:]}")
-    return python
-
-
-@contextmanager
 def running(bench: Bench, server: Server) -> Iterator[None]:
     log = bench.folder / "server.log"
     surroundings = {**os.environ, **server.environment}
@@ -291,29 +111,12 @@ def running(bench: Bench, server: Server) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def process(
-    command: Sequence[str], surroundings: Mapping[str, str], log: Path, folder: Path | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output:
-        started = subprocess.Popen(command, env=surroundings, cwd=folder, stdout=output, stderr=output)
-        try:
-            yield started
-        finally:
-            started.terminate()
-            try:
-                started.wait(20)
-            except subprocess.TimeoutExpired:
-                started.kill()
-                started.wait()
-
-
 def load(bench: Bench, server: Server, connections: int) -> Load:
     """The median of several measurements, after a short one that does not count."""
     script = bench.folder / "load.lua"
     script.write_text(LUA % {"body": request_body(server.model)})
     url = f"http://127.0.0.1:{server.port}/v1/chat/completions"
-    wrk = ["wrk", "-t1", f"-c{connections}", "--timeout", "30s", "-s", script]
+    wrk: Command = ["wrk", "-t1", f"-c{connections}", "--timeout", "30s", "-s", script]
     run_wrk(bench, [*wrk, "-d2s", url])
     found = [run_wrk(bench, [*wrk, f"-d{bench.seconds}s", url]) for _ in range(bench.repeats)]
     return sorted(found, key=lambda load: load.requests_per_second)[len(found) // 2]
@@ -333,7 +136,7 @@ end
 """
 
 
-def run_wrk(bench: Bench, command: Sequence[str | Path]) -> Load:
+def run_wrk(bench: Bench, command: Command) -> Load:
     ended = subprocess.run(
         bench.pinned(bench.load_core, command), capture_output=True, text=True, check=False
     )
@@ -357,25 +160,6 @@ def ask(url: str, model: str) -> str:
             return str(json.load(reply)["choices"][0]["message"]["content"])
     except (urllib.error.URLError, KeyError, ValueError) as error:
         return f"an error: {error}"
-
-
-def wait_for(
-    url: str, seconds: float, started: subprocess.Popen[bytes] | None = None, log: Path | None = None
-) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and (started is None or started.poll() is None):
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise BenchmarkFailed(f"nothing answers at {url}: {log.read_text()[-800:] if log else ''}")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -75,6 +75,8 @@ async def serve(
                 access_log=False,
                 log_config=None,
                 server_header=False,
+                # Longer than clients keep an idle connection, so that none is closed under a request.
+                timeout_keep_alive=75,
                 timeout_graceful_shutdown=int(drain_seconds),
             )
             server = GatewayServer(config, app.state.readiness, notice, started)

@@ -1,1 +1,1 @@
-"""What `benchmarks/gateway.py` measures the gateway against; each file runs in an environment of its own."""
+"""What the benchmarks measure against; each file runs in a process, and mostly an environment, of its own."""

@@ -1,0 +1,54 @@
+"""Tests for gateway/accounting/counterfactual.py."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.accounting.counterfactual import teacher_usd_per_answer
+
+
+def _build(release: Path, name: str, record: Any, age: int = 0) -> Path:
+    folder = release / "evidence" / name
+    folder.mkdir(parents=True)
+    data = orjson.dumps(record)
+    (folder / "build.json").write_bytes(data)
+    (folder / "digests.json").write_bytes(orjson.dumps({"build.json": hashlib.sha256(data).hexdigest()}))
+    os.utime(folder, (1_000_000 - age, 1_000_000 - age))
+    return folder
+
+
+def test_the_teacher_costs_what_the_build_measured(tmp_path: Path) -> None:
+    _build(tmp_path, "b1", {"teacher": {"usd_per_answer": 0.002}})
+    assert teacher_usd_per_answer(tmp_path) == 0.002
+
+
+def test_the_newest_build_that_scored_a_teacher_counts(tmp_path: Path) -> None:
+    _build(tmp_path, "a", {"teacher": {"usd_per_answer": 0.1}}, age=10)
+    _build(tmp_path, "b", {"teacher": {"usd_per_answer": 0.2}}, age=5)
+    _build(tmp_path, "c", {"teacher": None})
+    assert teacher_usd_per_answer(tmp_path) == 0.2
+
+
+@pytest.mark.parametrize(
+    "record",
+    [{}, {"teacher": {}}, {"teacher": {"usd_per_answer": None}}, {"teacher": {"usd_per_answer": -1}}, []],
+)
+def test_without_a_scored_teacher_nothing_is_known(tmp_path: Path, record: Any) -> None:
+    _build(tmp_path, "b1", record)
+    assert teacher_usd_per_answer(tmp_path) is None
+
+
+def test_evidence_that_was_changed_is_not_used(tmp_path: Path) -> None:
+    folder = _build(tmp_path, "b1", {"teacher": {"usd_per_answer": 0.002}})
+    (folder / "build.json").write_bytes(orjson.dumps({"teacher": {"usd_per_answer": 9.0}}))
+    assert teacher_usd_per_answer(tmp_path) is None
+
+
+def test_a_release_without_evidence_has_no_teacher(tmp_path: Path) -> None:
+    assert teacher_usd_per_answer(tmp_path) is None
