@@ -38,6 +38,7 @@ BROAD_EXCEPTS: dict[str, str] = {
     "gateway/routes.py:__call__": "the request boundary: the client gets an error it can read",
 }
 READS_ENVIRONMENT: dict[str, str] = {
+    "gateway/command.py": "prometheus-client chooses its multiprocess mode by a variable, which this sets",
     "programs/data.py": "SMALLFORGE_DATA, for a benchmark's own examples()",
     "compiler/tracking.py": "MLflow takes its own settings from nowhere else",
 }
