@@ -62,7 +62,11 @@ def install_command(home: EngineHome, target: Target | None, torch_index_url: st
 @click.argument("model", required=False)
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
 @click.option(
-    "--backend", type=click.Choice(["auto", "vllm", "transformers"]), default="auto", show_default=True
+    "--backend",
+    type=click.Choice(["auto", "vllm", "transformers"]),
+    default="auto",
+    show_default=True,
+    help="What runs the model; auto: vLLM where it is installed.",
 )
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8100, show_default=True, help="0: any free one."

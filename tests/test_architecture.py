@@ -41,6 +41,9 @@ READS_ENVIRONMENT: dict[str, str] = {
     "gateway/command.py": "prometheus-client chooses its multiprocess mode by a variable, which this sets",
     "programs/data.py": "SMALLFORGE_DATA, for a benchmark's own examples()",
     "compiler/tracking.py": "MLflow takes its own settings from nowhere else",
+    "engine/keeper.py": "a process of its own; hands its environment on to the engine it keeps",
+    "engine/settings.py": "the edge: everything else gets what is read here",
+    "gateway/command.py": "prometheus-client takes its shared folder from nowhere else",
 }
 
 # Split so that this file doesn't hold what it looks for.
