@@ -92,7 +92,8 @@ class Race:
             if not ready:
                 return None
             current = self._current = min(ready, key=lambda e: (e.lost, len(e.waiting), e.rank))
-            self._left_in_block = self._concurrency
+            # Half of what runs at once: smaller blocks waste less on losers, larger ones fewer prefixes.
+            self._left_in_block = max(1, self._concurrency // 2)
         self._left_in_block -= 1
         example = max(current.waiting, key=lambda index: (self._lost_by_all[index], -index))
         current.waiting.remove(example)
