@@ -1,0 +1,112 @@
+"""A student, opened: the configured server, else a local engine that is up, else one started for the while."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from engine.client import EngineClient, ModelCard
+from engine.errors import EngineError, EngineNotFound, EngineReplyInvalid, EngineUnreachable
+from engine.fingerprint import Fingerprint, take_fingerprint
+from engine.home import EngineHome, default_home
+from engine.launch import Address
+from engine.model_files import find_model
+from engine.running import running_engines
+from engine.serving import Serve, serving
+from engine.settings import EngineSettings, Settings, resolve_student
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Student:
+    """A model ready to be asked. `name` is the logical name that releases bind, `engine` where it runs."""
+
+    client: EngineClient
+    fingerprint: Fingerprint
+    engine: EngineSettings
+    name: str
+    context_tokens: int | None
+
+
+@asynccontextmanager
+async def open_student(
+    settings: Settings, name: str | None = None, progress: Progress = print
+) -> AsyncIterator[Student]:
+    """The student by its logical name, until the block ends; None is the one that the settings mean.
+
+    Raises EngineError: nothing answers there, the name is unknown, no engine is installed or it did not start.
+    """
+    engine = resolve_student(settings, name)
+    async with AsyncExitStack() as opened:
+        weights = None
+        if engine is None or _is_local(engine):
+            home = EngineHome(settings.home) if settings.home else default_home()
+            engine, weights = await _local(opened, home, engine or EngineSettings("local"), progress)
+        client, card = await _connected(opened, engine)
+        yield Student(
+            client=client,
+            fingerprint=await take_fingerprint(client, weights),
+            engine=replace(engine, model=client.model),
+            name=name or settings.student,
+            context_tokens=card.max_model_len if card is not None else None,
+        )
+
+
+def _is_local(engine: EngineSettings) -> bool:
+    return not engine.urls and engine.model is None
+
+
+async def _local(
+    opened: AsyncExitStack, home: EngineHome, engine: EngineSettings, progress: Progress
+) -> tuple[EngineSettings, str | None]:
+    """A local engine as settings, and the digest of its weights; started here if none is up."""
+    up = running_engines(home)
+    if up:
+        running = up[0]
+        progress(f"Using the local engine that is up: {running.model} on {running.url}")
+    else:
+        # A free port and no note: nobody else should come to depend on an engine that ends with this block.
+        serve = Serve(find_model(None), address=Address("127.0.0.1", 0))
+        running = (await opened.enter_async_context(serving(home, serve, progress))).running
+    return replace(engine, urls=(running.url,), model=running.model), running.weights
+
+
+async def _connected(opened: AsyncExitStack, engine: EngineSettings) -> tuple[EngineClient, ModelCard | None]:
+    """A client to the first URL that answers, and the card of its model, which is the only one if none is named."""
+    if not engine.urls:
+        raise EngineNotFound(
+            f"Engine {engine.name!r} has no `urls`; a student needs a server that is reached by one."
+        )
+    failure: EngineError | None = None
+    for url in engine.urls:
+        client = EngineClient(url, engine.model or "", key=engine.key)
+        try:
+            cards = await client.models()
+        except EngineUnreachable as exc:
+            await client.close()
+            failure = exc
+            continue
+        except EngineError:
+            await client.close()
+            raise
+        opened.push_async_callback(client.close)
+        card = _chosen(cards, engine, client.url)
+        client.model = engine.model or card.id if card is not None else client.model
+        return client, card
+    assert failure is not None
+    raise failure
+
+
+def _chosen(cards: list[ModelCard], engine: EngineSettings, url: str) -> ModelCard | None:
+    """The card of the engine's model. A named one may be missing from the list: some load on demand."""
+    if engine.model is not None:
+        return next((card for card in cards if card.id == engine.model), None)
+    served = [card for card in cards if card.loaded is not False]
+    if len(served) == 1:
+        return served[0]
+    if not cards:
+        raise EngineReplyInvalid(f"The engine at {url} lists no model; load one there.")
+    names = ", ".join(repr(card.id) for card in cards[:8])
+    raise EngineNotFound(f"The engine at {url} has {len(cards)} models; name one as `model`: {names}.")

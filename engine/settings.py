@@ -1,0 +1,127 @@
+"""The configuration of every command: `smallforge.toml`, `.env` and `SMALLFORGE_*` variables, flags.
+
+Read once, at the edge, into frozen dataclasses; all mistakes are reported together. A key of a hosted service
+is never written into the file: its engine names the variable, of the environment or of `.env`, that holds it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from engine.errors import EngineNotFound
+from engine.settings_sources import read_sources
+from engine.settings_validation import validated
+
+EngineKind = Literal["vllm", "lmstudio", "openai"]
+StudentCheck = Literal["strict", "warn"]
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """One place where a model runs.
+
+    With `urls` it is a server that is up; with a `model` and no `urls` a hosted one, reached through LiteLLM;
+    with neither the local engine. Prices are USD; None is unknown. `key` is the value that `key_env` names.
+    """
+
+    name: str
+    urls: tuple[str, ...] = ()
+    model: str | None = None
+    kind: EngineKind = "vllm"
+    key_env: str | None = None
+    usd_per_hour: float | None = None
+    usd_per_million_input: float | None = None
+    usd_per_million_output: float | None = None
+    usd_per_million_cached: float | None = None
+    key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A logical student or teacher: which engine it runs on, and which of that engine's models it is."""
+
+    name: str
+    engine: str
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """Where the gateway listens, and whether it refuses requests with parts that a program would ignore."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 9091
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class CompilerSettings:
+    """How builds run: calls in flight, where they are logged, what they may cost in all."""
+
+    concurrency: int = 16
+    mlflow_uri: str | None = None
+    max_usd: float | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a command can be told. `student` is the logical student that is meant when none is named."""
+
+    engines: Mapping[str, EngineSettings] = field(default_factory=dict)
+    students: Mapping[str, Binding] = field(default_factory=dict)
+    teachers: Mapping[str, Binding] = field(default_factory=dict)
+    student: str = "default"
+    releases: Path = Path("releases")
+    state: Path = Path(".smallforge")
+    home: Path | None = None
+    student_check: StudentCheck = "strict"
+    gateway: GatewaySettings = GatewaySettings()
+    compiler: CompilerSettings = CompilerSettings()
+
+
+def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _NOTHING) -> Settings:
+    """The settings from `path` (./smallforge.toml, if it is there), the environment and `overrides`.
+
+    `overrides` are flags under the names of the file, nested as there. Raises SettingsInvalid with all mistakes.
+    """
+    sources = read_sources(path, os.environ, overrides)
+    found = validated(sources)
+    engines = {
+        name: EngineSettings(name=name, key=sources.secret(engine.key_env), **engine.model_dump())
+        for name, engine in found.engines.items()
+    }
+    top = found.model_dump(include={"student", "releases", "state", "home", "student_check"})
+    return Settings(
+        engines=engines,
+        students={name: Binding(name, it.engine, it.model) for name, it in found.students.items()},
+        teachers={name: Binding(name, it.engine, it.model) for name, it in found.teachers.items()},
+        gateway=GatewaySettings(**found.gateway.model_dump()),
+        compiler=CompilerSettings(**found.compiler.model_dump()),
+        **top,
+    )
+
+
+def resolve_student(settings: Settings, name: str | None = None) -> EngineSettings | None:
+    """The engine of a logical student or teacher, its own model put in; None where the local engine is meant.
+
+    Raises EngineNotFound for a name that is not configured.
+    """
+    wanted = name or settings.student
+    binding = settings.students.get(wanted) or settings.teachers.get(wanted)
+    if binding is None:
+        if wanted == "default":
+            return None
+        known = ", ".join(sorted({*settings.students, *settings.teachers, "default"}))
+        raise EngineNotFound(
+            f"No student {wanted!r} is configured; known: {known}. smallforge.toml adds one: [students.{wanted}]"
+        )
+    engine = settings.engines[binding.engine]
+    return replace(engine, model=binding.model or engine.model)

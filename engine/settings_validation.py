@@ -1,0 +1,166 @@
+"""What settings there are and which values they take; every mistake at once, each as one sentence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from engine.errors import SettingsInvalid
+from engine.settings_sources import Sources
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _split(value: object) -> object:
+    # A variable of the environment can't hold a list.
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Engine(_Table):
+    """[engines.NAME]"""
+
+    urls: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+    model: str | None = None
+    kind: Literal["vllm", "lmstudio", "openai"] = "vllm"
+    key_env: str | None = None
+    usd_per_hour: Usd | None = None
+    usd_per_million_input: Usd | None = None
+    usd_per_million_output: Usd | None = None
+    usd_per_million_cached: Usd | None = None
+
+
+class Bound(_Table):
+    """[students.NAME] and [teachers.NAME]"""
+
+    engine: str
+    model: str | None = None
+
+
+class Gateway(_Table):
+    """[gateway]"""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port = 9091
+    strict: bool = False
+
+
+class Compiler(_Table):
+    """[compiler]"""
+
+    concurrency: Annotated[int, Field(ge=1)] = 16
+    mlflow_uri: str | None = None
+    max_usd: Usd | None = None
+
+
+class Top(_Table):
+    """The whole file."""
+
+    engines: dict[str, Engine] = {}
+    students: dict[str, Bound] = {}
+    teachers: dict[str, Bound] = {}
+    student: str = "default"
+    releases: Path = Path("releases")
+    state: Path = Path(".smallforge")
+    home: Path | None = None
+    student_check: Literal["strict", "warn"] = "strict"
+    gateway: Gateway = Gateway()
+    compiler: Compiler = Compiler()
+
+
+def validated(sources: Sources) -> Top:
+    """The settings as typed values. Raises SettingsInvalid with every mistake there is."""
+    try:
+        top = Top.model_validate(_with_url_as_student(sources.values))
+    except ValidationError as exc:
+        raise SettingsInvalid([_sentence(error) for error in exc.errors()]) from None
+    mistakes = [*_engine_mistakes(top, sources), *_binding_mistakes(top)]
+    if mistakes:
+        raise SettingsInvalid(mistakes)
+    return top
+
+
+def _with_url_as_student(values: Mapping[str, object]) -> dict[str, Any]:
+    """`student = "http://..."` written out: an engine and a student, both called default."""
+    plain: dict[str, Any] = dict(values)
+    url = plain.get("student")
+    if not isinstance(url, str) or "://" not in url:
+        return plain
+    engines = dict(plain.get("engines") or {})
+    given = dict(engines.get("default") or {})
+    # Prices and models written for another address do not hold for this one.
+    engines["default"] = {**(given if "urls" not in given else {}), "urls": [url]}
+    students = {**dict(plain.get("students") or {}), "default": {"engine": "default"}}
+    return {**plain, "student": "default", "engines": engines, "students": students}
+
+
+def _engine_mistakes(top: Top, sources: Sources) -> Iterator[str]:
+    for name, engine in top.engines.items():
+        place = f"engines.{name}"
+        for url in engine.urls:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                yield f"{place}.urls: {url!r} is no URL; write for example 'http://127.0.0.1:8000'"
+        if engine.usd_per_hour is not None and engine.usd_per_million_output is not None:
+            yield f"{place} has a price by the hour and one by the token; keep one of them"
+        if (engine.usd_per_million_input is None) != (engine.usd_per_million_output is None):
+            yield f"{place} needs both usd_per_million_input and usd_per_million_output, or neither"
+        if engine.usd_per_million_cached is not None and engine.usd_per_million_input is None:
+            yield f"{place}.usd_per_million_cached needs usd_per_million_input and usd_per_million_output too"
+        if engine.key_env is not None and sources.secret(engine.key_env) is None:
+            yield f"{place}.key_env: the environment has no variable {engine.key_env!r}, nor has .env"
+
+
+def _binding_mistakes(top: Top) -> Iterator[str]:
+    bound = [("students", top.students), ("teachers", top.teachers)]
+    for table, bindings in bound:
+        for name, binding in bindings.items():
+            if binding.engine not in top.engines:
+                known = ", ".join(repr(engine) for engine in sorted(top.engines)) or "none"
+                yield f"{table}.{name}.engine: there is no engine {binding.engine!r}; configured: {known}"
+    if top.student != "default" and top.student not in {*top.students, *top.teachers}:
+        known = ", ".join(repr(name) for name in sorted({*top.students, *top.teachers})) or "none"
+        yield f"student: {top.student!r} is neither a URL nor a configured student; configured: {known}"
+    used = {binding.engine for _, bindings in bound for binding in bindings.values()}
+    for name in sorted(set(top.engines) - used):
+        yield f'engines.{name} is used by no student or teacher; add [students.default] with engine = "{name}"'
+
+
+def _sentence(error: ErrorDetails) -> str:
+    place = ".".join(str(word) for word in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = _known_names(error["loc"][:-1])
+        close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        return f"{place} is no setting; " + (
+            f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+        )
+    if error["type"] == "missing":
+        return f"{place} is missing"
+    # Values can be secrets put in the wrong place; a long one is not repeated.
+    shown = repr(error["input"])
+    return f"{place} = {shown if len(shown) <= 60 else '...'}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _known_names(place: tuple[int | str, ...]) -> list[str]:
+    """The names allowed in the table at `place`."""
+    tables: Mapping[str, type[_Table]] = {
+        "engines": Engine,
+        "students": Bound,
+        "teachers": Bound,
+        "gateway": Gateway,
+        "compiler": Compiler,
+    }
+    table = tables[str(place[0])] if place else Top
+    return sorted(table.model_fields)
