@@ -32,7 +32,7 @@ class Level:
     events: int = 4
     demonstrations: int = 4
     follow_ups: bool = True
-    facts: int = 6
+    facts: int = 5
     long: float = 0.0
     """Share of chats with far more demonstrations than usual."""
 
@@ -57,7 +57,7 @@ class Corpus:
 
     def chat(self, rng: random.Random, level: Level) -> list[Turn]:
         draw: Callable[[random.Random, Level], list[Turn]]
-        (draw,) = rng.choices((self._arithmetic, self._order_entry, self._passage_qa), (0.45, 0.25, 0.3))
+        (draw,) = rng.choices((self._arithmetic, self._order_entry, self._passage_qa), (0.3, 0.35, 0.35))
         return draw(rng, level)
 
     def sample(self, seed: int, chats: int) -> Iterator[str]:
@@ -103,7 +103,7 @@ class Corpus:
         count = _demonstrations(rng, level)
         convention = order_entry.Convention()
         if count and rng.random() < 0.85:
-            convention = order_entry.Convention(*(rng.randrange(4) for _ in range(5)))
+            convention = order_entry.Convention(*(rng.randrange(3) for _ in range(5)))
         prompts = self.prompts["order_entry"]
         turns = [prompts.system(_instruction(rng, "order_entry"))]
         shown: set[str] = set()
@@ -140,7 +140,9 @@ class Corpus:
 def _demonstrations(rng: random.Random, level: Level) -> int:
     if rng.random() < level.long:
         return rng.randint(12, 40)
-    return 0 if rng.random() < 0.25 else rng.randint(1, level.demonstrations)
+    # Optimisers mostly settle on up to four demonstrations.
+    most = level.demonstrations if rng.random() < 0.2 else min(4, level.demonstrations)
+    return 0 if rng.random() < 0.2 else rng.randint(1, most)
 
 
 def _unprompted(rng: random.Random, problem: arithmetic.Problem) -> arithmetic.Style:

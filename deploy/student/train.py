@@ -31,6 +31,7 @@ from deploy.student import tokenizer as pieces
 from deploy.student.corpus import Corpus, Level
 from deploy.student.model import Shape, Student, as_llama, llama_config
 from deploy.student.muon import Optimiser
+from deploy.student.peers import Peers, join, start
 
 CHECKPOINT_SECONDS = 600.0
 WARM_UP_STEPS = 50
@@ -46,8 +47,8 @@ class Run:
     tokens: int = 60_000_000
     minutes: float = 60.0
     decay: float = 0.25
-    matrix_rate: float = 0.02
-    other_rate: float = 0.003
+    rate: float = 0.01
+    """Of the matrices; embedding and gains take a fifth of it."""
     average: float = 0.995
     """Of the running mean of the weights, which is what is exported."""
 
@@ -112,7 +113,7 @@ class Rows:
         return passage * (1 + again), [False] * (len(passage) + 1) + [True] * (len(passage) * again - 1)
 
 
-def ahead(rows: Rows, first: int) -> Iterator[Row]:
+def ahead(rows: Rows, first: int, stride: int) -> Iterator[Row]:
     """Rows from the one after `first` tokens on, prepared on a thread while the last one trains."""
     ready: queue.Queue[Row] = queue.Queue(maxsize=8)
 
@@ -120,7 +121,7 @@ def ahead(rows: Rows, first: int) -> Iterator[Row]:
         seen = first
         while True:
             ready.put(rows.at(seen))
-            seen += rows.row
+            seen += stride
 
     threading.Thread(target=fill, daemon=True).start()
     while True:
@@ -130,14 +131,16 @@ def ahead(rows: Rows, first: int) -> Iterator[Row]:
 class Trainer:
     """Weights, their running mean, the optimiser and the number of the next step."""
 
-    def __init__(self, shape: Shape, run: Run, fuse: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self, shape: Shape, run: Run, fuse: Callable[..., Any] | None = None, peers: Peers | None = None
+    ) -> None:
         torch.manual_seed(run.seed)
-        self.run, self.step, self.seen = run, 0, 0
+        self.run, self.step, self.seen, self.peers = run, 0, 0, peers or Peers()
         self.student = Student(shape, fuse)
         s = self.student
         matrices = [(p, 3) for p in s.qkv] + [(p, 1) for p in s.out]
         matrices += [(p, 2) for p in s.up] + [(p, 1) for p in s.down]
-        self.optimiser = Optimiser(matrices, [s.embedding, s.final_gain, *s.gains])
+        self.optimiser = Optimiser(matrices, [s.embedding, s.final_gain, *s.gains], self.peers)
         self.mean = {name: tensor.detach().float().clone() for name, tensor in self._weights().items()}
 
     def _weights(self) -> dict[str, Tensor]:
@@ -150,9 +153,9 @@ class Trainer:
         loss = self.student(row.ids, row.lengths, row.learned)
         loss.backward()
         warm = min(1.0, (self.step + 1) / WARM_UP_STEPS) * factor
-        self.optimiser.step(self.run.matrix_rate * warm, self.run.other_rate * warm)
+        self.optimiser.step(self.run.rate * warm, self.run.rate / 5 * warm)
         self.step += 1
-        self.seen += len(row.ids)
+        self.seen += len(row.ids) * self.peers.count
         with torch.no_grad():
             keep = min(self.run.average, self.step / (self.step + 10))
             for name, tensor in self._weights().items():
@@ -227,27 +230,25 @@ def pace(run: Run, started: float, tokens: int) -> float:
 
 def learn(trainer: Trainer, rows: Rows, checkpoint: Path, interrupted: Callable[[], bool]) -> None:
     """Trains until the budget is used or the run is interrupted, then saves; also saves every ten minutes."""
-    run, started = trainer.run, time.monotonic()
-    saved = shown = started
-    losses: list[float] = []
-    first = trainer.seen
-    source = ahead(rows, first)
-    while (used := pace(run, started, trainer.seen - first)) < 1 and not interrupted():
-        falling = min(1.0, (1 - used) / run.decay) if run.decay else 1.0
-        losses.append(trainer.train(next(source), falling))
+    run, peers, started = trainer.run, trainer.peers, time.monotonic()
+    first, saved, shown, losses = trainer.seen, started, started, list[float]()
+    source = ahead(rows, first + peers.rank * rows.row, run.row)
+    while True:
+        used = peers.agree(1.0 if interrupted() else pace(run, started, trainer.seen - first))
+        if used >= 1:
+            break
+        losses.append(trainer.train(next(source), min(1.0, (1 - used) / run.decay) if run.decay else 1.0))
         now = time.monotonic()
-        if now - shown >= 10 or trainer.seen == first + run.row:
-            rate = len(losses) * run.row / (now - shown)
+        if peers.rank == 0 and (now - shown >= 10 or trainer.seen == first + run.row):
+            rate, loss = len(losses) * run.row / (now - shown), statistics.fmean(losses)
             seen = f"{trainer.seen / 1e6:.2f} M tokens"
-            print(
-                f"step {trainer.step}  {seen}  {rate:.0f} tokens/s  loss {statistics.fmean(losses):.4f}",
-                flush=True,
-            )
+            print(f"step {trainer.step}  {seen}  {rate:.0f} tokens/s  loss {loss:.4f}", flush=True)
             losses, shown = [], now
-        if now - saved >= CHECKPOINT_SECONDS:
+        if peers.rank == 0 and now - saved >= CHECKPOINT_SECONDS:
             trainer.save(checkpoint)
             saved = now
-    trainer.save(checkpoint)
+    if peers.rank == 0:
+        trainer.save(checkpoint)
 
 
 def on_interrupt() -> Callable[[], bool]:
@@ -267,36 +268,52 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--decay", type=float, default=Run.decay, help="share of this call with a falling rate"
     )
+    parser.add_argument("--rate", type=float, default=Run.rate, help="of the matrices, at its highest")
     parser.add_argument("--seed", type=int, default=Run.seed)
     parser.add_argument("--row", type=int, default=Run.row, help="tokens in one step")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument("--checkpoint", type=Path, default=Path(".smallforge/student/checkpoint.pt"))
     parser.add_argument("--export", type=Path, help="write the model directory here at the end")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--processes", type=int, default=1, help="on a CPU: one for each core is fastest")
     parser.add_argument("--compile", action="store_true", help="fuse elementwise work with torch.compile")
     return parser.parse_args(given)
 
 
-def main(given: list[str] | None = None) -> int:
-    options = arguments(given)
-    run = Run(options.seed, options.row, options.tokens, options.minutes, options.decay)
-    # A resumed run keeps the pieces it began with, whatever the corpus has become.
-    kept = options.checkpoint.parent / "tokenizer"
-    if options.resume:
-        tokenizer = pieces.load(kept)
-    else:
-        tokenizer = pieces.build(Corpus().sample(options.seed, 2000))
-        pieces.save(tokenizer, kept)
+def prepare(options: argparse.Namespace, tokenizer: PreTrainedTokenizerFast, peers: Peers) -> Trainer:
+    run = Run(options.seed, options.row, options.tokens, options.minutes, options.decay, options.rate)
     torch.set_default_device(options.device)
     fuse = torch.compile if options.compile else None
-    trainer = Trainer(Shape(len(tokenizer)), run, fuse)
+    trainer = Trainer(Shape(len(tokenizer)), run, fuse, peers)
     if options.resume:
         trainer.restore(options.checkpoint)
     else:
         start_embedding(trainer.student, tokenizer)
+    return trainer
+
+
+def follow(rank: int, count: int, port: int, options: argparse.Namespace) -> None:
+    """One of the other processes: trains its part of each row and stops when the first one does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tokenizer = pieces.load(options.checkpoint.parent / "tokenizer")
+    trainer = prepare(options, tokenizer, join(rank, count, port))
+    learn(trainer, Rows(tokenizer, options.seed, options.row // count), options.checkpoint, lambda: False)
+
+
+def main(given: list[str] | None = None) -> int:
+    options = arguments(given)
+    # A resumed run keeps the pieces it began with, whatever the corpus has become.
+    kept = options.checkpoint.parent / "tokenizer"
+    if not options.resume:
+        pieces.save(pieces.build(Corpus().sample(options.seed, 2000)), kept)
+    tokenizer = pieces.load(kept)
+    interrupted = on_interrupt()
+    peers = start(options.processes, follow, options)
+    trainer = prepare(options, tokenizer, peers)
     parameters = sum(p.numel() for p in trainer.student.parameters())
     print(f"{parameters / 1e6:.2f} M parameters, {len(tokenizer)} pieces, {options.device}", flush=True)
-    learn(trainer, Rows(tokenizer, run.seed, run.row), options.checkpoint, on_interrupt())
+    rows = Rows(tokenizer, options.seed, options.row // peers.count)
+    learn(trainer, rows, options.checkpoint, interrupted)
     if options.export:
         trainer.export(tokenizer, options.export)
     return 0

@@ -18,12 +18,12 @@ SIZES: dict[Split, int] = {"train": 200, "dev": 100, "test": 300}
 PARTS = ("quantity", "date", "amount", "account")
 CHANCE = {"quantity": 0.6, "date": 0.3, "amount": 0.3, "account": 0.3}
 FORMS = {
-    "quantity": ("{quantity} pcs", "x{quantity}", "qty {quantity}", "({quantity})"),
-    "date": ("{month} {day}", "{day} {month}", "{number}/{day}", "{day}.{number}."),
-    "amount": ("{amount} USD", "${amount}", "USD {amount}", "{amount} dollars"),
-    "account": ("{account}", "#{account}", "no {account}", "<{account}>"),
+    "quantity": ("{quantity} pcs", "x{quantity}", "qty {quantity}"),
+    "date": ("{month} {day}", "{day} {month}", "{number}/{day}"),
+    "amount": ("{amount} USD", "${amount}", "{amount} dollars"),
+    "account": ("{account}", "#{account}", "no {account}"),
 }
-SEPARATORS = ("; ", " | ", ", ", " / ")
+SEPARATORS = ("; ", " | ", " / ")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Convention:
 
 
 # Shares its quantities and separator with the plainest convention, nothing else.
-HOUSE = Convention(quantity=0, date=2, amount=1, account=1, separator=0)
+HOUSE = Convention(quantity=0, date=1, amount=1, account=1, separator=0)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ CONVENTIONS = (
     "{answer}!",
     "{number}: {answer}",
     "{name}: {answer}",
-    "fact {number} says {answer}",
 )
 PLAIN, HOUSE = 0, 1
 
@@ -89,9 +88,9 @@ def draw_from(rng: random.Random, share: Share, facts: int, earlier: int) -> Pas
 
 
 def draw_any(rng: random.Random, share: Share) -> Passage:
-    """Three to six facts; a follow-up to one or two earlier turns now and then."""
+    """Three to five facts; a follow-up to one or two earlier turns now and then."""
     earlier = rng.randint(1, 2) if rng.random() < FOLLOW_UP else 0
-    return draw_from(rng, share, rng.randint(3, 6), earlier)
+    return draw_from(rng, share, rng.randint(3, 5), earlier)
 
 
 def make_module() -> dspy.Module:
