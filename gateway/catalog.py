@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from engine.fingerprint import Fingerprint
 from gateway.accounting.counterfactual import teacher_usd_per_answer
 from gateway.conversation import Conversation
 from gateway.errors import Header, ModelUnavailable, ModelUnknown
@@ -46,6 +47,7 @@ class Runnable:
     """A checked release, ready to run on its student."""
 
     identity: Identity
+    student: Fingerprint
     executor: Executor
     conversation: Conversation
     metrics: ReleaseMetrics
@@ -59,12 +61,12 @@ class Runnable:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of a version on disk: `runnable`, or the `reason` why not."""
+    """What became of a version on disk: `runnable`, or the error that says why not."""
 
     program: str
     version: str
     runnable: Runnable | None = None
-    reason: str | None = None
+    refused: ModelUnavailable | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Served:
     model: str
     loaded: Loaded
     student: ServedStudent | None
-    unavailable: str | None
+    unavailable: ModelUnavailable | None
     headers: tuple[Header, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,7 +108,9 @@ class Catalog:
         if served is None:
             raise ModelUnknown(self._unknown(model), param="model")
         if served.student is None or served.loaded.runnable is None:
-            raise ModelUnavailable(str(served.unavailable), param="model")
+            assert served.unavailable is not None, "what has no student is unavailable"
+            # A new one each time: an error collects tracebacks as it is raised.
+            raise ModelUnavailable(served.unavailable.message, retry=served.unavailable.retry)
         return served.loaded.runnable, served, served.student
 
     async def refresh(self) -> None:
@@ -147,12 +151,11 @@ class Catalog:
                 program, version, runnable=self._make_runnable(self._root / program / version)
             )
             _log.info("loaded release %s@%s", program, version)
-        except (ProgramError, ModelUnavailable, OSError) as error:
+        except (ProgramError, ModelUnavailable, OSError, ValueError) as error:
             _log.error("release %s@%s is refused: %s", program, version, error)
             if former is None or former.runnable is None:
-                self._loaded[key] = Loaded(
-                    program, version, reason=f"Release {program}@{version} is refused: {error}"
-                )
+                refused = ModelUnavailable(f"Release {program}@{version} is refused: {error}")
+                self._loaded[key] = Loaded(program, version, refused=refused)
 
     def _make_runnable(self, path: Path) -> Runnable:
         release = read_release(path)
@@ -160,6 +163,7 @@ class Catalog:
         program = release.identity.program
         return Runnable(
             release.identity,
+            Fingerprint.from_dict(release.identity.fingerprint),
             executor,
             Conversation(program, executor.chat, executor.inputs),
             self._metrics.for_release(program, release.identity.version),
@@ -196,13 +200,13 @@ class Catalog:
         return kept
 
     def _serve(self, name: str, program: str, version: str) -> Served:
-        loaded = self._loaded.get((program, version)) or Loaded(
-            program, version, reason=f"Release {program}@{version} is not in the releases folder."
-        )
-        if loaded.runnable is None:
-            return Served(name, loaded, None, loaded.reason)
-        student = self._students.get(loaded.runnable.identity.student)
-        refused = student.refusal(loaded.runnable.identity, loaded.runnable.metrics)
+        absent = ModelUnavailable(f"Release {program}@{version} is not in the releases folder.")
+        loaded = self._loaded.get((program, version)) or Loaded(program, version, refused=absent)
+        runnable = loaded.runnable
+        if runnable is None:
+            return Served(name, loaded, None, loaded.refused)
+        student = self._students.get(runnable.identity.student)
+        refused = student.refusal(runnable.release, runnable.student, runnable.metrics)
         return Served(name, loaded, None if refused else student.served, refused)
 
     def _unknown(self, model: str) -> str:

@@ -97,6 +97,10 @@ class ModelUnavailable(GatewayError):
     type = "server_error"
     code = "model_unavailable"
 
+    def __init__(self, message: str, *, retry: bool = False) -> None:
+        super().__init__(message, param="model")
+        self.retry = retry
+
 
 class OutputInvalid(GatewayError):
     status = 502

@@ -178,7 +178,7 @@ def _model_card(served: Served) -> dict[str, Any]:
     about: dict[str, Any] = {
         "release": f"{served.loaded.program}@{served.loaded.version}",
         "available": served.unavailable is None,
-        "reason": served.unavailable,
+        "reason": served.unavailable.message if served.unavailable is not None else None,
     }
     if runnable is not None:
         chat = runnable.executor.chat

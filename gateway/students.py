@@ -13,17 +13,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.errors import EngineError
+from engine.errors import EngineError, EngineNotFound, EngineNotInstalled, EngineStartFailed
 from engine.fingerprint import Fingerprint, Mismatch, compare, take_fingerprint
 from engine.local import Student, open_student
 from engine.prices import HourlyMeter, Price, price_of
 from engine.settings import Settings
+from gateway.errors import ModelUnavailable
 from gateway.metrics import Metrics, ReleaseMetrics
-from programs.release import Identity
 
 _log = logging.getLogger(__name__)
 
-State = Literal["opening", "open", "failed"]
+_FAILED_CHECKS = 5
+# What only another configuration or installation can mend.
+_HOPELESS = (EngineNotFound, EngineNotInstalled, EngineStartFailed)
 
 
 @dataclass
@@ -50,17 +52,20 @@ class StudentState:
     error: EngineError | None = None
     tried: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def refusal(self, identity: Identity, metrics: ReleaseMetrics) -> str | None:
+    def refusal(
+        self, release: str, expected: Fingerprint, metrics: ReleaseMetrics
+    ) -> ModelUnavailable | None:
         """Why a release may not run on this student now, if so. Differences are logged and counted."""
-        release = f"{identity.program}@{identity.version}"
         if self.served is None:
-            return self.trouble or f"Student {self.name!r} of release {release!r} is not up yet."
-        mismatches = compare(Fingerprint.from_dict(identity.fingerprint), self.served.fingerprint)
+            return ModelUnavailable(self.trouble or f"Student {self.name!r} is not up yet.", retry=True)
+        mismatches = compare(expected, self.served.fingerprint)
         for mismatch in mismatches:
             _log.warning("release %s, student %r: %s", release, self.name, mismatch.sentence)
             metrics.count_mismatch(mismatch.kind)
         refused = [m.sentence for m in mismatches if self._refuses(m)]
-        return f"Release {release!r} was built for another student: {' '.join(refused)}" if refused else None
+        if not refused:
+            return None
+        return ModelUnavailable(f"Release {release!r} was built for another student. {' '.join(refused)}")
 
     def _refuses(self, mismatch: Mismatch) -> bool:
         # Other weights behind the same template are usually another quantisation: a warning will do.
@@ -97,13 +102,14 @@ class Students:
         """Waits until every wanted student was tried once.
 
         Raises:
-            EngineError: one can't be had and waiting would not mend it.
+            EngineError: none can be had, and waiting would not mend it.
         """
-        for name in self._keepers:
-            state = self.get(name)
+        states = [self.get(name) for name in self._keepers]
+        for state in states:
             await state.tried.wait()
-            if state.error is not None and not state.error.retryable:
-                raise state.error
+        hopeless = [state.error for state in states if isinstance(state.error, _HOPELESS)]
+        if hopeless and len(hopeless) == len(states):
+            raise hopeless[0]
 
     def troubles(self) -> Mapping[str, str]:
         """Students that can't be used now, with the reason."""
@@ -134,9 +140,9 @@ class Students:
                     await self._watch(state)
             except EngineError as error:
                 self._failed(state, error)
-                if not error.retryable:
+                if isinstance(error, _HOPELESS):
                     return
-            await asyncio.sleep(2)
+                await asyncio.sleep(2 if error.retryable else 15)
 
     def _opened(self, state: StudentState, student: Student) -> None:
         price = price_of(student.engine)
@@ -159,10 +165,10 @@ class Students:
         self.changes += 1
 
     async def _watch(self, state: StudentState) -> None:
-        """Takes the fingerprint again and again; ends only by being cancelled."""
+        """Takes the fingerprint again and again; ends with the error of a student that is gone."""
         served = state.served
         assert served is not None, "a student is watched after it was opened"
-        pause = self._recheck_seconds
+        pause, failures = self._recheck_seconds, 0
         while True:
             try:
                 await asyncio.wait_for(served.suspect.wait(), pause)
@@ -175,8 +181,12 @@ class Students:
                 if served.reachable:
                     _log.error("student %r can't be reached for its check: %s", state.name, error)
                 served.reachable = False
-                pause = 1.0
+                pause, failures = 1.0, failures + 1
+                if failures == _FAILED_CHECKS:
+                    # Opened again, it may be found at another of its URLs, or be a local engine started anew.
+                    raise
                 continue
             if not served.reachable or now != served.fingerprint:
                 self.changes += 1
-            served.fingerprint, served.reachable, pause = now, True, self._recheck_seconds
+            served.fingerprint, served.reachable = now, True
+            pause, failures = self._recheck_seconds, 0

@@ -172,7 +172,8 @@ def running_upstream(port: int = 0) -> Iterator[Upstream]:
 
 
 def _is_program(body: dict[str, Any]) -> bool:
-    return any("[[ ## " in message["content"] for message in body["messages"])
+    """Fingerprints ask for one token, programs never do."""
+    return body.get("max_tokens") != 1
 
 
 def _event(content: dict[str, Any]) -> bytes:
