@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -78,7 +79,8 @@ def build(sample: Iterator[str]) -> PreTrainedTokenizerFast:
     )
     bpe.train_from_iterator(_text(sample), trainer)
     bpe.add_tokens([AddedToken(phrase, normalized=False, special=False) for phrase in phrases()])
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    wrapper: Any = PreTrainedTokenizerFast
+    wrapped: PreTrainedTokenizerFast = wrapper(
         tokenizer_object=bpe,
         eos_token=END,
         pad_token=PAD,
@@ -87,6 +89,7 @@ def build(sample: Iterator[str]) -> PreTrainedTokenizerFast:
         model_max_length=8192,
         clean_up_tokenization_spaces=False,
     )
+    return wrapped
 
 
 def save(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

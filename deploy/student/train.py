@@ -51,6 +51,7 @@ class Run:
     """Of the matrices; embedding and gains take a fifth of it."""
     average: float = 0.995
     """Of the running mean of the weights, which is what is exported."""
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Trainer:
     ) -> None:
         torch.manual_seed(run.seed)
         self.run, self.step, self.seen, self.peers = run, 0, 0, peers or Peers()
-        self.student = Student(shape, fuse)
+        self.student = Student(shape, fuse).to(run.device)
         s = self.student
         matrices = [(p, 3) for p in s.qkv] + [(p, 1) for p in s.out]
         matrices += [(p, 2) for p in s.up] + [(p, 1) for p in s.down]
@@ -150,7 +151,8 @@ class Trainer:
 
     def train(self, row: Row, factor: float) -> float:
         """One step at `factor` of the full rate; the loss before it."""
-        loss = self.student(row.ids, row.lengths, row.learned)
+        device = self.run.device
+        loss = self.student(row.ids.to(device), row.lengths, row.learned.to(device))
         loss.backward()
         warm = min(1.0, (self.step + 1) / WARM_UP_STEPS) * factor
         self.optimiser.step(self.run.rate * warm, self.run.rate / 5 * warm)
@@ -177,7 +179,7 @@ class Trainer:
         path.with_suffix(".new").replace(path)
 
     def restore(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.run.device)
         self.step, self.seen = state["step"], state["seen"]
         self.student.load_state_dict(state["student"])
         self.mean = state["mean"]
@@ -208,18 +210,17 @@ def start_embedding(student: Student, tokenizer: PreTrainedTokenizerFast) -> Non
     words: dict[str, Tensor] = {}
     waves = torch.randn(12, width, generator=draw) / 48
     periods = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+    table = student.embedding.detach().cpu().clone()
+    for piece, index in sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1]):
+        word = piece.removeprefix("\u0120")
+        if word.isalpha() and len(word) > 1:
+            words.setdefault(word, table[index].clone())
+            table[index] = words[word] * 0.95 + table[index] * 0.3 + (spaced if word != piece else 0)
+        elif piece.isascii() and piece.isdigit() and piece == str(int(piece)):
+            turn = torch.tensor([int(piece) / period for period in periods]) * 2 * torch.pi
+            table[index] = 0.6 * table[index] + torch.cat((turn.cos(), turn.sin())) @ waves
     with torch.no_grad():
-        for piece, index in tokenizer.get_vocab().items():
-            word = piece.removeprefix("\u0120")
-            if word.isalpha() and len(word) > 1:
-                words.setdefault(word, student.embedding[index].clone())
-                own = student.embedding[index] * 0.3
-                student.embedding[index] = words[word] * 0.95 + own + (spaced if word != piece else 0)
-            elif piece.isascii() and piece.isdigit() and piece == str(int(piece)):
-                turn = torch.tensor([int(piece) / period for period in periods]) * 2 * torch.pi
-                student.embedding[index] = (
-                    0.6 * student.embedding[index] + torch.cat((turn.cos(), turn.sin())) @ waves
-                )
+        student.embedding.copy_(table)
 
 
 def pace(run: Run, started: float, tokens: int) -> float:
@@ -281,8 +282,8 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
 
 
 def prepare(options: argparse.Namespace, tokenizer: PreTrainedTokenizerFast, peers: Peers) -> Trainer:
-    run = Run(options.seed, options.row, options.tokens, options.minutes, options.decay, options.rate)
-    torch.set_default_device(options.device)
+    names = ("seed", "row", "tokens", "minutes", "decay", "rate", "device")
+    run = Run(**{name: getattr(options, name) for name in names})
     fuse = torch.compile if options.compile else None
     trainer = Trainer(Shape(len(tokenizer)), run, fuse, peers)
     if options.resume:
