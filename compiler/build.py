@@ -27,7 +27,7 @@ from compiler.scoring import Judge, Scorer, score_all, summarise
 from compiler.spending import Spending
 from compiler.split import Parts, load_parts
 from compiler.statistics import paired_test
-from compiler.workshop import is_begun, new_build_id, open_workshop, record_look
+from compiler.workshop import identity_of, is_begun, new_build_id, open_workshop, record_look
 
 __all__ = ["BuildRequest", "DataPaths", "build"]
 
@@ -87,7 +87,7 @@ async def _build(
 
         report(StageStarted("estimate"))
         known = Foresight(parts.train, len(parts.dev), len(parts.test), rehearsal)
-        estimated = estimate(optimizer, known, shop.charge)
+        estimated = estimate(optimizer, known, shop.charges)
         refuse_above(request.max_usd, estimated, shop.spending.spent().usd)
         if estimated is not None:
             report(estimated)
@@ -132,7 +132,9 @@ async def _build(
 
         report(StageStarted("write"))
         taught = None if teacher is student else rehearsal.teacher
-        findings = Findings(asked, parts, candidate, before, after, taught, estimated, lowered.proof, looks)
+        findings = Findings(
+            asked, parts, candidate, before, after, taught, estimated, shop.prices, lowered.proof, looks
+        )
         publish(request.releases, draft, result.alias, build_id, evidence_files(result, findings))
         report(Finished(result))
     return result
@@ -148,8 +150,8 @@ def _asked(request: BuildRequest, parts: Parts, student: BoundModel, teacher: Bo
         "seed": request.seed,
         "sampling": program.sampling.as_request(),
         "data": parts.fingerprints(),
-        "student": {"name": student.name, **student.fingerprint.as_dict()},
-        "teacher": None if teacher is student else {"name": teacher.name, **teacher.fingerprint.as_dict()},
+        "student": identity_of(student),
+        "teacher": None if teacher is student else identity_of(teacher),
     }
 
 

@@ -11,10 +11,11 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import dspy
 
-from compiler.charge import Charge
+from compiler.charge import Charge, Charges
 from compiler.errors import CeilingExceeded
 from compiler.events import Estimated
 from compiler.rehearsal import Rehearsal
+from compiler.scoring import Answer
 
 CHARACTERS_PER_TOKEN = 4  # English text, roughly; only what demonstrations add is guessed with it
 
@@ -43,7 +44,7 @@ class Foresight(NamedTuple):
     rehearsal: Rehearsal
 
 
-def estimate(optimizer: object, known: Foresight, charge: Charge) -> Estimated | None:
+def estimate(optimizer: object, known: Foresight, charges: Charges) -> Estimated | None:
     """About what the build will take; None for an optimiser that can't tell."""
     if not isinstance(optimizer, Foresees):
         return None
@@ -51,17 +52,18 @@ def estimate(optimizer: object, known: Foresight, charge: Charge) -> Estimated |
     # A rate of 0 after a handful of answers would foretell endless tries.
     pass_rate = (sum(answer.score > 0 for answer in taught) + 1) / (len(taught) + 2)
     runs = optimizer.expected_runs(len(known.train), known.dev, pass_rate)
-    calls_per_run = max(1.0, fmean(len(answer.steps) for answer in answers))
-    compiled = runs.taught + runs.scored + known.test
-    calls = round((compiled + known.test) * calls_per_run)
-    asked = fmean(answer.prompt_tokens or 0 for answer in answers)
-    said = fmean(answer.completion_tokens or 0 for answer in answers)
-    shown = runs.demos * (fmean(map(_length, known.train)) / CHARACTERS_PER_TOKEN + said)
-    prompt_tokens = round((compiled + known.test) * asked + compiled * shown)
-    completion_tokens = round((compiled + known.test) * said)
-    seconds *= calls / max(1, sum(len(answer.steps) for answer in answers))
-    usd = charge.foresee(prompt_tokens, completion_tokens, seconds)
-    return Estimated(calls, prompt_tokens, completion_tokens, seconds, usd)
+    one = _OneRun(answers, seconds, runs.demos * fmean(map(_length, known.train)) / CHARACTERS_PER_TOKEN)
+    plain, shown = one.times(known.test, 0), one.times(runs.scored + known.test, runs.demos)
+    teaching = one.times(runs.taught, runs.demos)
+    usd = [_usd(charges.student, plain), _usd(charges.student, shown), _usd(charges.teacher, teaching)]
+    every = [plain, shown, teaching]
+    return Estimated(
+        calls=sum(part.calls for part in every),
+        prompt_tokens=sum(part.prompt_tokens for part in every),
+        completion_tokens=sum(part.completion_tokens for part in every),
+        seconds=sum(part.seconds for part in every),
+        usd=None if None in usd else sum(amount or 0.0 for amount in usd),
+    )
 
 
 def refuse_above(max_usd: float | None, expected: Estimated | None, spent_usd: float | None) -> None:
@@ -78,6 +80,26 @@ def refuse_above(max_usd: float | None, expected: Estimated | None, spent_usd: f
             f"the build would cost about {expected.usd:.4f} USD ({expected.calls} calls), the ceiling is "
             f"{max_usd:g} USD; raise it, or ask for fewer candidates or examples"
         )
+
+
+class _OneRun:
+    """What a run of the program takes, from its first answers; `shown` tokens of demonstrations' inputs."""
+
+    def __init__(self, answers: Sequence[Answer], seconds: float, shown: float) -> None:
+        self._calls = max(1.0, fmean(len(answer.steps) for answer in answers))
+        self._seconds = seconds / len(answers)
+        self._asked = fmean(answer.prompt_tokens or 0 for answer in answers)
+        self._said = fmean(answer.completion_tokens or 0 for answer in answers)
+        self._shown = shown
+
+    def times(self, runs: int, demos: int) -> Estimated:
+        prompt = self._asked + (self._shown + demos * self._said if demos else 0)
+        calls = round(runs * self._calls)
+        return Estimated(calls, round(runs * prompt), round(runs * self._said), runs * self._seconds, None)
+
+
+def _usd(charge: Charge, part: Estimated) -> float | None:
+    return charge.foresee(part.prompt_tokens, part.completion_tokens, part.seconds)
 
 
 def _length(example: dspy.Example) -> int:

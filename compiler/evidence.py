@@ -7,7 +7,7 @@ scorecard.jsonl   every held-out example, before and after
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -20,6 +20,7 @@ from compiler.events import BuildResult, Estimated
 from compiler.proof import Proof
 from compiler.scoring import Answer, summarise
 from compiler.split import Parts
+from engine.prices import Price
 from programs.data import content_key
 
 LIBRARIES = ("smallforge", "dspy", "pydantic", "orjson", "json-repair", "scipy", "numpy", "aiohttp")
@@ -37,6 +38,7 @@ class Findings:
     taught: Sequence[Answer] | None
     """A teacher's answers to training questions, unoptimised; None where there is no teacher."""
     estimated: Estimated | None
+    prices: Mapping[str, Price | None]
     proof: Proof | None
     looks: int
     """Other builds that had seen these test examples before this one did."""
@@ -86,6 +88,7 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
         },
         "estimated": findings.estimated and asdict(findings.estimated),
         "spent": asdict(result.spent),
+        "prices": {role: price and asdict(price) for role, price in findings.prices.items()},
         "seconds": result.seconds,
         "libraries": library_versions(),
     }

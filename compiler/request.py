@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from engine.settings import EngineSettings
 from programs.execution import Model
 from programs.program import Program
 
@@ -55,6 +56,8 @@ class BoundModel(Protocol):
     def client(self) -> Model: ...
     @property
     def fingerprint(self) -> Identified: ...
+    @property
+    def engine(self) -> EngineSettings: ...
     @property
     def name(self) -> str: ...
     @property

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from compiler.calls import RecordedModel
-from compiler.charge import Charge, charge_of
+from compiler.charge import Charge, Charges, charge_by
 from compiler.errors import BuildMismatch, StateNotWritten
 from compiler.ledger import Ledger
 from compiler.request import BoundModel, BuildRequest
 from compiler.spending import Spending
+from engine.prices import Price, price_of
 
 _BUILD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -38,8 +39,9 @@ class Workshop:
     spending: Spending
     student: RecordedModel
     teacher: RecordedModel
-    charge: Charge
-    """The student's."""
+    charges: Charges
+    prices: Mapping[str, Price | None]
+    """By the role that pays them."""
 
 
 @contextmanager
@@ -63,14 +65,19 @@ def open_workshop(
         spending = Spending(ledger, request.max_usd)
 
         def recorded(bound: BoundModel, charge: Charge) -> RecordedModel:
-            identity = {"fingerprint": bound.fingerprint.as_dict(), "name": bound.name}
             slots = asyncio.Semaphore(request.concurrency)
-            return RecordedModel(bound.client, identity, ledger, spending, charge, slots)
+            return RecordedModel(bound.client, identity_of(bound), ledger, spending, charge, slots)
 
-        charge = charge_of(student)
-        own = recorded(student, charge)
-        other = own if teacher is student else recorded(teacher, charge_of(teacher))
-        yield Workshop(ledger, spending, own, other, charge)
+        prices = {"student": price_of(student.engine), "teacher": price_of(teacher.engine)}
+        charges = Charges(charge_by(prices["student"]), charge_by(prices["teacher"]))
+        own = recorded(student, charges.student)
+        other = own if teacher is student else recorded(teacher, charges.teacher)
+        yield Workshop(ledger, spending, own, other, charges, prices)
+
+
+def identity_of(model: BoundModel) -> dict[str, Any]:
+    """Which model it is, as far as anybody can tell."""
+    return {"name": model.name, "model": model.engine.model, **model.fingerprint.as_dict()}
 
 
 def new_build_id() -> str:

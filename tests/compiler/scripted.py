@@ -19,9 +19,11 @@ import orjson
 from compiler.events import Event
 from compiler.request import BuildRequest
 from engine.chat import Delta, Reply, Usage
+from engine.settings import EngineSettings
 from programs.execution import Model
 from programs.program import Chat, Program, Sampling
 
+UNPRICED = EngineSettings("local", model="adder")
 _SUM = re.compile(r"(\d+) \+ (\d+)")
 _WORKED = re.compile(r"\d+ and \d+ make \d+")
 
@@ -85,6 +87,7 @@ class Bound:
     name: str = "default"
     fingerprint: Named = field(default_factory=Named)
     context_tokens: int | None = 8192
+    engine: EngineSettings = UNPRICED
 
 
 def right_sum(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:

@@ -26,6 +26,7 @@ from compiler.events import STAGES, Began, BuildResult, Event, Finished, Scored,
 from compiler.request import BoundModel, BuildRequest
 from engine.chat import Reply
 from engine.errors import EngineUnreachable
+from engine.settings import EngineSettings
 from programs.aliases import read_aliases
 from programs.errors import DataInvalid, ReleaseNotWritten
 from programs.release import read_release, verify_evidence
@@ -277,6 +278,29 @@ async def test_a_metric_that_raises_is_one_clean_sentence(tmp_path: Path) -> Non
 async def test_a_ceiling_without_a_price_is_refused(tmp_path: Path) -> None:
     told = await refused(CeilingExceeded, request(tmp_path, program(), max_usd=1.0))
     assert "price is unknown" in told
+
+
+async def test_a_priced_engine_makes_the_build_and_every_answer_cost(tmp_path: Path) -> None:
+    priced = EngineSettings("local", model="adder", usd_per_million_input=1.0, usd_per_million_output=2.0)
+    bound = Bound(Adder(), engine=priced)
+    events = [
+        event async for event in build(request(tmp_path, program(), max_usd=5.0, arguments=FAST), bound)
+    ]
+    assert isinstance(events[-1], Finished)
+    result = events[-1].result
+    spent, each = result.spent, result.compiled.usd_per_answer
+    assert spent.usd == pytest.approx((spent.prompt_tokens + 2 * spent.completion_tokens) / 1e6)
+    assert each is not None and 0 < each < spent.usd
+    assert evidence(result)["prices"]["student"]["usd_per_million_output"] == 2.0
+
+
+async def test_a_build_that_would_cost_too_much_is_refused_after_four_questions(tmp_path: Path) -> None:
+    priced = EngineSettings("local", model="adder", usd_per_million_input=1.0, usd_per_million_output=2.0)
+    adder = Adder()
+    with pytest.raises(CeilingExceeded, match="the build would cost about"):
+        async for _ in build(request(tmp_path, program(), max_usd=0.001), Bound(adder, engine=priced)):
+            pass
+    assert adder.calls == 4
 
 
 async def test_a_module_that_is_only_synchronous_is_refused(tmp_path: Path) -> None:

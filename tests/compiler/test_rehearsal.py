@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import dspy
+import pytest
+
+from compiler.errors import ProgramUnusable
+from compiler.rehearsal import check_fit, fields_needed
+from compiler.split import Parts
+from programs.errors import DataInvalid
+from programs.program import Chat, Program
+from tests.compiler.scripted import TwoSteps, chain, program, sums
+
+PARTS = Parts(tuple(sums(3)), tuple(sums(3, 10)), tuple(sums(3, 20)))
+
+
+def chatting(chat: Chat) -> Program:
+    return Program("sums", chain, lambda _: [], lambda *_: 1.0, chat)
+
+
+def test_rows_need_the_programs_inputs_and_its_answer() -> None:
+    needed = fields_needed(chain(), program())
+    assert [field.name for field in needed.inputs] == ["question"]
+    assert [field.name for field in needed.labels] == ["answer"]
+
+
+def test_types_are_those_of_the_signature() -> None:
+    needed = fields_needed(dspy.Predict("question, count: int -> answer: bool"), program(chain))
+    assert [field.type for field in (*needed.inputs, *needed.labels)] == ["str", "int", "bool"]
+
+
+def test_a_program_of_steps_needs_what_its_call_takes() -> None:
+    needed = fields_needed(TwoSteps(), program(TwoSteps))
+    assert [field.name for field in needed.inputs] == ["question"]
+
+
+@pytest.mark.parametrize(
+    ("chat", "told"),
+    [
+        (Chat("query", "answer"), "chat.user is 'query', its inputs are question"),
+        (Chat("question", "answer", history="past"), "chat.history is 'past'"),
+        (Chat("question", "reply"), "chat names output 'reply', its outputs are reasoning, answer"),
+        (Chat("question", "answer", reasoning=("why",)), "chat names output 'why'"),
+    ],
+)
+def test_a_chat_that_names_what_is_not_there_is_refused(chat: Chat, told: str) -> None:
+    with pytest.raises(ProgramUnusable, match=told):
+        check_fit(chain(), chatting(chat), PARTS)
+
+
+def test_examples_without_an_input_are_told_with_their_number() -> None:
+    lacking = dspy.Example(answer="1").with_inputs()
+    with pytest.raises(DataInvalid, match="dev example 4: input 'question' is missing"):
+        check_fit(chain(), program(), Parts(PARTS.train, (*PARTS.dev, lacking), PARTS.test))
+
+
+def test_what_fits_passes() -> None:
+    check_fit(chain(), program(), PARTS)
+    check_fit(TwoSteps(), program(TwoSteps), PARTS)
