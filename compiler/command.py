@@ -22,6 +22,7 @@ from compiler import releases as shelf
 from compiler.errors import CompilerError
 from compiler.new import NewProgram, new_program
 from compiler.request import DEFAULT_OPTIMIZER, BuildRequest, DataPaths
+from compiler.run import Asked, ModelChoice, run_build
 from engine.errors import EngineError
 from engine.settings import Settings, read_settings
 from programs.errors import DataInvalid, ProgramError
@@ -98,8 +99,6 @@ def build(program: str, **flags: Any) -> None:
 
     PROGRAM is a name that `compiler programs` lists, or the path of a .py file.
     """
-    from compiler.run import Asked, run_build
-
     settings = _settings(flags)
     compiling = settings.compiler
     max_usd = compiling.max_usd if flags["max_usd"] is None else flags["max_usd"]
@@ -119,9 +118,8 @@ def build(program: str, **flags: Any) -> None:
     )
     asked = Asked(
         request=request,
-        settings=settings,
-        student=_name(flags["student"]),
-        teacher=_teacher(flags),
+        student=ModelChoice(settings) if flags["student"] is None else _choice(flags, flags["student"]),
+        teacher=None if flags["teacher"] is None else _choice(flags, flags["teacher"]),
         mlflow_uri=flags["mlflow_uri"] or compiling.mlflow_uri,
         again=_resuming(sys.argv[1:]),
     )
@@ -219,24 +217,16 @@ def programs() -> None:
         click.echo(f"{listing.name:<{width}}  {listing.summary}")
 
 
-def _settings(flags: Mapping[str, Any]) -> Settings:
-    overrides: dict[str, object] = {}
-    if flags["releases"] is not None:
-        overrides["releases"] = str(flags["releases"])
-    student = flags.get("student")
-    if student is not None and _name(student) is None:
-        overrides["student"] = student
-    return read_settings(flags["config"], overrides)
+def _settings(flags: Mapping[str, Any], **more: object) -> Settings:
+    releases = {} if flags["releases"] is None else {"releases": str(flags["releases"])}
+    return read_settings(flags["config"], {**releases, **more})
 
 
-def _teacher(flags: Mapping[str, Any]) -> Settings | None:
-    given = flags["teacher"]
-    return None if given is None else read_settings(flags["config"], {"student": given})
-
-
-def _name(given: str | None) -> str | None:
-    """The name of a configured model; None for a URL, which is itself the configuration."""
-    return None if given is None or "://" in given else given
+def _choice(flags: Mapping[str, Any], given: str) -> ModelChoice:
+    """A model by the name it is configured under, or by its URL, which is a configuration of its own."""
+    if "://" in given:
+        return ModelChoice(_settings(flags, student=given))
+    return ModelChoice(_settings(flags), given)
 
 
 def _arguments(pairs: Sequence[str]) -> dict[str, object]:

@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rich.console import Console
 
@@ -29,17 +29,20 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
+class ModelChoice(NamedTuple):
+    """A configuration and the name of one of its models; None is the student that it means by itself."""
+
+    settings: Settings
+    name: str | None = None
+
+
 @dataclass(frozen=True)
 class Asked:
-    """A build with what it needs around it.
-
-    `student` is a name from the configuration, None for the default. `teacher` is a configuration of its own.
-    """
+    """A build with what it needs around it. Without a teacher the student teaches itself."""
 
     request: BuildRequest
-    settings: Settings
-    student: str | None = None
-    teacher: Settings | None = None
+    student: ModelChoice
+    teacher: ModelChoice | None = None
     mlflow_uri: str | None = None
     again: Callable[[str], str] = field(default=lambda build_id: f"--resume {build_id}")
     """Build id -> the command that resumes the build."""
@@ -115,12 +118,14 @@ async def _follow(asked: Asked, memory: Memory, err: Console) -> None:
     from compiler.build import build
     from engine.local import open_student
 
+    def progress(line: str) -> None:
+        _say(err, line)
+
     async with AsyncExitStack() as opened:
-        progress = lambda line: _say(err, line)  # noqa: E731
-        student = await opened.enter_async_context(open_student(asked.settings, asked.student, progress))
+        student = await opened.enter_async_context(open_student(*asked.student, progress))
         teacher = None
         if asked.teacher is not None:
-            teacher = await opened.enter_async_context(open_student(asked.teacher, None, progress))
+            teacher = await opened.enter_async_context(open_student(*asked.teacher, progress))
         display = opened.enter_context(open_display(err))
         tracking = opened.enter_context(
             open_tracking(asked.mlflow_uri, asked.request.state, _tracked(asked, student, teacher), progress)

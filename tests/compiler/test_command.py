@@ -216,6 +216,7 @@ def test_ctrl_c_leaves_a_build_that_the_printed_command_completes(here: Path) ->
         assert fresh <= server.calls - asked + 4
 
 
+@pytest.mark.timeout(180)  # MLflow writes its first database with a commit for each of dozens of steps
 def test_a_build_is_tracked_in_the_state_folder_by_default(here: Path, server: Server) -> None:
     done = run("build", "./sums.py", "--student", server.url, "--optimizer", "none")
     assert done.exit_code == 0, done.output
