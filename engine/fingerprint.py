@@ -20,7 +20,7 @@ from engine.errors import EngineReplyInvalid
 MismatchKind = Literal["template", "weights"]
 
 # Never to be changed: releases hold what these gave. Each asks something else of tokenizer and template:
-# roles, several turns, digits, punctuation, other scripts, blank lines, code, text that looks like a template.
+# roles, several turns, digits, punctuation, other scripts, blank lines, code, text like a template's.
 CONVERSATIONS: tuple[tuple[Mapping[str, str], ...], ...] = (
     ({"role": "user", "content": "Name one colour of the sky."},),
     (
@@ -97,9 +97,14 @@ async def take_fingerprint(client: Countable, weights: str | None = None) -> Fin
     counts = [reply.usage.prompt_tokens for reply in replies if reply.usage is not None]
     if len(counts) < len(CONVERSATIONS):
         raise EngineReplyInvalid(
-            f"The model {replies[0].model!r} does not report `usage.prompt_tokens`, and can't be told from others."
+            f"The model {replies[0].model!r} does not report `usage.prompt_tokens`; a student has to."
         )
     return Fingerprint(tuple(counts), await _token_ids(client), weights)
+
+
+def fingerprint_of_name(model: str) -> Fingerprint:
+    """A hosted model's: its provider shows neither tokens nor weights, so its name has to stand for both."""
+    return Fingerprint((), None, hashlib.sha256(f"hosted:{model}".encode()).hexdigest())
 
 
 def compare(expected: Fingerprint, actual: Fingerprint) -> list[Mismatch]:

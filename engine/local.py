@@ -1,4 +1,4 @@
-"""A student, opened: the configured server, else a local engine that is up, else one started for the while."""
+"""A student, opened: the configured server, else a local engine that is up, else one started here."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from engine.client import EngineClient, ModelCard
 from engine.errors import EngineError, EngineNotFound, EngineReplyInvalid, EngineUnreachable
-from engine.fingerprint import Fingerprint, take_fingerprint
+from engine.fingerprint import Fingerprint, fingerprint_of_name, take_fingerprint
 from engine.home import EngineHome, default_home
+from engine.hosted import HostedClient
 from engine.launch import Address
 from engine.model_files import find_model
 from engine.running import running_engines
@@ -23,7 +24,7 @@ Progress = Callable[[str], None]
 class Student:
     """A model ready to be asked. `name` is the logical name that releases bind, `engine` where it runs."""
 
-    client: EngineClient
+    client: EngineClient | HostedClient
     fingerprint: Fingerprint
     engine: EngineSettings
     name: str
@@ -36,7 +37,7 @@ async def open_student(
 ) -> AsyncIterator[Student]:
     """The student by its logical name, until the block ends; None is the one that the settings mean.
 
-    Raises EngineError: nothing answers there, the name is unknown, no engine is installed or it did not start.
+    Raises EngineError: nothing answers there, the name is unknown, no engine is installed or none starts.
     """
     engine = resolve_student(settings, name)
     async with AsyncExitStack() as opened:
@@ -44,10 +45,16 @@ async def open_student(
         if engine is None or _is_local(engine):
             home = EngineHome(settings.home) if settings.home else default_home()
             engine, weights = await _local(opened, home, engine or EngineSettings("local"), progress)
-        client, card = await _connected(opened, engine)
+        client: EngineClient | HostedClient
+        if engine.urls:
+            client, card = await _connected(opened, engine)
+            fingerprint = await take_fingerprint(client, weights)
+        else:
+            client = HostedClient(engine.model or "", key=engine.key)
+            card, fingerprint = (await client.models())[0], fingerprint_of_name(client.model)
         yield Student(
             client=client,
-            fingerprint=await take_fingerprint(client, weights),
+            fingerprint=fingerprint,
             engine=replace(engine, model=client.model),
             name=name or settings.student,
             context_tokens=card.max_model_len if card is not None else None,
@@ -74,11 +81,7 @@ async def _local(
 
 
 async def _connected(opened: AsyncExitStack, engine: EngineSettings) -> tuple[EngineClient, ModelCard | None]:
-    """A client to the first URL that answers, and the card of its model, which is the only one if none is named."""
-    if not engine.urls:
-        raise EngineNotFound(
-            f"Engine {engine.name!r} has no `urls`; a student needs a server that is reached by one."
-        )
+    """A client to the first URL that answers, and the card of its model: the only one, if none is named."""
     failure: EngineError | None = None
     for url in engine.urls:
         client = EngineClient(url, engine.model or "", key=engine.key)

@@ -90,7 +90,7 @@ class Settings:
 def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _NOTHING) -> Settings:
     """The settings from `path` (./smallforge.toml, if it is there), the environment and `overrides`.
 
-    `overrides` are flags under the names of the file, nested as there. Raises SettingsInvalid with all mistakes.
+    `overrides` are flags, named and nested as in the file. Raises SettingsInvalid with all mistakes.
     """
     sources = read_sources(path, os.environ, overrides)
     found = validated(sources)
@@ -121,7 +121,7 @@ def resolve_student(settings: Settings, name: str | None = None) -> EngineSettin
             return None
         known = ", ".join(sorted({*settings.students, *settings.teachers, "default"}))
         raise EngineNotFound(
-            f"No student {wanted!r} is configured; known: {known}. smallforge.toml adds one: [students.{wanted}]"
+            f"No student {wanted!r} is configured; known: {known}. The file adds one: [students.{wanted}]"
         )
     engine = settings.engines[binding.engine]
     return replace(engine, model=binding.model or engine.model)

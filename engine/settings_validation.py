@@ -135,7 +135,7 @@ def _binding_mistakes(top: Top) -> Iterator[str]:
         yield f"student: {top.student!r} is neither a URL nor a configured student; configured: {known}"
     used = {binding.engine for _, bindings in bound for binding in bindings.values()}
     for name in sorted(set(top.engines) - used):
-        yield f'engines.{name} is used by no student or teacher; add [students.default] with engine = "{name}"'
+        yield f"engines.{name} is used by no student or teacher; [students.default] can name it"
 
 
 def _sentence(error: ErrorDetails) -> str:

@@ -120,7 +120,7 @@ def from_error_event(body: object, url: str) -> EngineError:
 
 def _made(kind: type[EngineError], status: int, sentence: str, headers: Mapping[str, str]) -> EngineError:
     if kind is EngineRateLimited:
-        return EngineRateLimited(sentence, retry_after=_retry_after(headers))
+        return EngineRateLimited(sentence, retry_after=retry_after(headers))
     if kind is EngineServerError:
         return EngineServerError(sentence, status=status)
     if issubclass(kind, EngineRequestRefused):
@@ -142,7 +142,7 @@ def _status_name(status: int) -> str:
         return str(status)
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds from a Retry-After header, which may hold seconds or a date."""
     value = headers.get("Retry-After") or headers.get("retry-after")
     if value is None:
