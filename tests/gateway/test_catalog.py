@@ -111,12 +111,13 @@ def test_a_request_in_flight_ends_on_the_release_it_began_with(shelf: Shelf, ups
     assert answered == [first]
 
 
-def test_a_broken_release_is_refused_and_the_old_one_goes_on(shelf: Shelf) -> None:
+def test_a_broken_release_is_refused_and_the_old_one_goes_on(shelf: Shelf, tmp_path: Path) -> None:
     first = shelf.put("one")
     shelf.comes(first)
-    second = shelf.put("two", None)
-    plan = shelf.folder / "quiz" / second / "plan.json"
+    second = put_release(tmp_path / "aside", make_plan(prompt="two"), shelf.student)
+    plan = tmp_path / "aside" / "quiz" / second / "plan.json"
     plan.write_bytes(plan.read_bytes().replace(b"two", b"2wo"))
+    plan.parent.rename(shelf.folder / "quiz" / second)
     move_alias(shelf.folder / "quiz", "champion", second, "by mistake")
     wait_until(lambda: shelf.served(f"quiz@{second}") == "model_unavailable", 3)
     assert shelf.served() == first
