@@ -54,18 +54,25 @@ def _wait_for_the_starter(over: threading.Event) -> None:
 def _end(child: subprocess.Popen[bytes]) -> None:
     """End the command kindly, then everything that is left of it."""
     _signal_session(child.pid, signal.SIGTERM)
+    told = {child.pid}
     until = time.monotonic() + _GRACE_SECONDS
-    while time.monotonic() < until and (child.poll() is None or _descendants()):
+    while child.poll() is None or _descendants():
+        # Orphans of the command that left its session have become our children, as we are their subreaper.
+        patient = time.monotonic() < until
+        for pid in _descendants():
+            if not patient or pid not in told:
+                _signal(pid, signal.SIGTERM if patient else signal.SIGKILL)
+                told.add(pid)
+        if not patient:
+            _signal_session(child.pid, signal.SIGKILL)
         _reap()
         time.sleep(0.05)
     _signal_session(child.pid, signal.SIGKILL)
-    # Orphans of the command that left its session have become our children, because we are their subreaper.
-    while pids := _descendants():
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        _reap()
-        time.sleep(0.05)
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _signal_session(leader: int, number: int) -> None:

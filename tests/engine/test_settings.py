@@ -1,0 +1,159 @@
+"""Where settings come from, which one wins, and that every mistake is told at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from engine.errors import EngineNotFound, SettingsInvalid
+from engine.settings import EngineSettings, Settings, read_settings, resolve_student
+from engine.settings_sources import Sources, read_sources
+from engine.settings_validation import validated
+
+
+def settings_file(folder: Path, text: str) -> Path:
+    file = folder / "smallforge.toml"
+    file.write_text(text)
+    return file
+
+
+def mistakes_in(folder: Path, text: str, **variables: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsInvalid) as caught:
+        validated(read_sources(settings_file(folder, text), variables, {}))
+    return caught.value.mistakes
+
+
+def sources(folder: Path, text: str = "", variables: Mapping[str, str] | None = None) -> Sources:
+    return read_sources(settings_file(folder, text), variables or {}, {})
+
+
+def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
+    settings = read_settings(settings_file(tmp_path, ""))
+    assert settings == Settings()
+    assert (settings.gateway.port, settings.compiler.concurrency, settings.releases) == (
+        8080,
+        16,
+        Path("releases"),
+    )
+
+
+def test_settings_can_not_be_changed(tmp_path: Path) -> None:
+    settings = read_settings(settings_file(tmp_path, ""))
+    with pytest.raises(FrozenInstanceError):
+        settings.student = "other"  # type: ignore[misc]
+
+
+def test_one_line_names_a_student(tmp_path: Path) -> None:
+    settings = read_settings(settings_file(tmp_path, 'student = "http://host:8000"'))
+    assert resolve_student(settings) == EngineSettings("default", urls=("http://host:8000",))
+
+
+def test_a_url_as_flag_replaces_the_configured_engine_and_its_price(tmp_path: Path) -> None:
+    text = '[engines.default]\nurls = ["http://a"]\nmodel = "m"\nusd_per_hour = 1\n'
+    file = settings_file(tmp_path, text + '[students.default]\nengine = "default"')
+    settings = read_settings(file, {"student": "http://b"})
+    assert settings.engines["default"] == EngineSettings("default", urls=("http://b",))
+
+
+def test_a_price_without_urls_goes_with_the_one_line(tmp_path: Path) -> None:
+    settings = read_settings(
+        settings_file(tmp_path, 'student = "http://a"\n[engines.default]\nusd_per_hour = 1')
+    )
+    assert settings.engines["default"].usd_per_hour == 1.0
+
+
+def test_the_environment_wins_over_dotenv_and_dotenv_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SMALLFORGE_GATEWAY__PORT=2\nSMALLFORGE_GATEWAY__METRICS_PORT=2\n")
+    found = validated(
+        sources(
+            tmp_path, "[gateway]\nport = 1\nmetrics_port = 1\nhost = 'h'", {"SMALLFORGE_GATEWAY__PORT": "3"}
+        )
+    )
+    assert (found.gateway.port, found.gateway.metrics_port, found.gateway.host) == (3, 2, "h")
+
+
+def test_flags_win_over_everything(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, "[gateway]\nport = 1\nstrict = true")
+    settings = read_settings(file, {"gateway": {"port": 4}})
+    assert (settings.gateway.port, settings.gateway.strict) == (4, True)
+
+
+def test_a_variable_can_hold_a_list_of_urls(tmp_path: Path) -> None:
+    variables = {
+        "SMALLFORGE_ENGINES__BIG__URLS": "http://a, http://b",
+        "SMALLFORGE_TEACHERS__BIG__ENGINE": "big",
+        "SMALLFORGE_DATA": "/data",
+    }
+    assert validated(sources(tmp_path, "", variables)).engines["big"].urls == ("http://a", "http://b")
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    mistakes = mistakes_in(
+        tmp_path,
+        "gatway = 1\n[gateway]\nport = 'abc'\nmetrics_port = 70000\n[compiler]\nconcurrency = 0\n"
+        "[engines.x]\nkind = 'ollama'\nurl = 'http://a'",
+    )
+    text = "\n".join(mistakes)
+    assert len(mistakes) == 6
+    assert "gatway is no setting; did you mean 'gateway'?" in text
+    assert "gateway.port = 'abc': input should be a valid integer" in text
+    assert "engines.x.url is no setting; did you mean 'urls'?" in text
+    assert "engines.x.kind = 'ollama': input should be 'vllm', 'lmstudio' or 'openai'" in text
+
+
+def test_mistakes_between_settings_are_told_too(tmp_path: Path) -> None:
+    mistakes = mistakes_in(
+        tmp_path,
+        "student = 'fast'\n[engines.a]\nurls = ['host:8000']\nusd_per_hour = 1\nusd_per_million_output = 1\n"
+        "key_env = 'NO_SUCH_KEY'\n[students.default]\nengine = 'b'",
+    )
+    assert [mistake.split(" ", 1)[0].rstrip(":") for mistake in mistakes] == [
+        "engines.a.urls",
+        "engines.a",
+        "engines.a",
+        "engines.a.key_env",
+        "students.default.engine",
+        "student",
+        "engines.a",
+    ]
+
+
+def test_a_key_is_read_from_the_variable_that_is_named_and_never_shown(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("BIG_KEY=sk-canary\n")
+    file = settings_file(
+        tmp_path,
+        "[engines.big]\nmodel = 'openai/gpt-4.1'\nkey_env = 'BIG_KEY'\n[teachers.big]\nengine = 'big'",
+    )
+    settings = read_settings(file, {"student": "big"})
+    assert settings.engines["big"].key == "sk-canary"
+    assert "sk-canary" not in repr(settings)
+
+
+def test_a_named_file_has_to_exist_and_be_toml(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="there is no file"):
+        read_settings(tmp_path / "none.toml")
+    with pytest.raises(SettingsInvalid, match="is not TOML"):
+        read_settings(settings_file(tmp_path, "a ="))
+
+
+def test_a_binding_chooses_the_model_of_its_engine(tmp_path: Path) -> None:
+    text = "[engines.e]\nurls = ['http://a']\nmodel = 'x'\n[students.default]\nengine = 'e'\nmodel = 'y'"
+    settings = read_settings(settings_file(tmp_path, text + "\n[teachers.t]\nengine = 'e'"))
+    default, teacher = resolve_student(settings), resolve_student(settings, "t")
+    assert default is not None and default.model == "y"
+    assert teacher is not None and teacher.model == "x"
+
+
+def test_no_engine_means_the_local_one_and_an_unknown_name_is_told() -> None:
+    assert resolve_student(Settings()) is None
+    with pytest.raises(EngineNotFound, match="No student 'fast' is configured; known: default"):
+        resolve_student(Settings(), "fast")
+
+
+def test_the_environment_of_this_process_is_what_is_read(tmp_path: Path) -> None:
+    assert not [name for name in os.environ if name.startswith("SMALLFORGE_GATEWAY")]
+    assert read_settings(settings_file(tmp_path, "student_check = 'warn'")).student_check == "warn"
