@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Protocol, Self
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -179,11 +180,13 @@ def lines_of(event: Event) -> Iterable[str]:
 
 def show_result(console: Console, result: BuildResult) -> None:
     """The table of scores before and after, and what became of the release."""
-    table = Table(title=f"{result.program}: {result.optimizer}, {result.compiled.n} held-out examples")
-    headings = ("score", "n", "95 % interval", "unparseable", "errors", "tokens/answer", "USD/answer")
-    table.add_column("")
-    for heading in headings:
+    title = f"{result.program}: {result.optimizer}, {result.compiled.n} held-out examples"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+    table.add_column("", no_wrap=True)
+    for heading in ("score", "n", "95 % interval", "unparseable", "errors"):
         table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("tokens per answer", "USD per answer"):
+        table.add_column(heading, justify="right", min_width=7)
     table.add_row("unoptimised", *_cells(result.baseline))
     table.add_row("compiled", *_cells(result.compiled), style="bold")
     console.print(table)

@@ -55,8 +55,8 @@ def lines(*events: Event, clock: Iterator[float] | None = None) -> list[str]:
     return console.file.getvalue().splitlines()
 
 
-def shown(result: BuildResult) -> str:
-    console = Console(file=io.StringIO(), width=120)
+def shown(result: BuildResult, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width)
     show_result(console, result)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -126,16 +126,18 @@ def test_bars_need_a_terminal(force: bool) -> None:
 
 def test_the_result_is_a_table_before_and_after_with_the_paired_test() -> None:
     text = shown(RESULT)
-    rows = {line.split("│")[1].strip(): line for line in text.splitlines() if line.startswith("│")}
-    assert [cell.strip() for cell in rows["unoptimised"].split("│")[2:-1]] == [
-        "40.0 %", "300", "34.5 to 45.7", "7", "1", "21.2", "unknown",
-    ]  # fmt: skip
-    assert [cell.strip() for cell in rows["compiled"].split("│")[2:-1]] == [
-        "71.0 %", "300", "65.6 to 75.8", "2", "0", "18.0", "0.00012",
-    ]  # fmt: skip
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert " ".join(rows["unoptimised"]) == "40.0 % 300 34.5 to 45.7 7 1 21.2 unknown"
+    assert " ".join(rows["compiled"]) == "71.0 % 300 65.6 to 75.8 2 0 18.0 0.00012"
     assert "Gain +31.0 points (95 % interval +25.0 to +37.0), paired p < 0.0001 (McNemar)" in text
     assert "100 better, 7 worse of 300." in text
     assert "Lowered to a plan" in text and "No proven gain" not in text and "Weak evidence" not in text
+
+
+def test_the_table_fits_a_narrow_terminal() -> None:
+    lines = shown(RESULT, width=80).splitlines()
+    (row,) = (line for line in lines if line.strip().startswith("unoptimised"))
+    assert len(row) <= 80 and " ".join(row.split()[1:]) == "40.0 % 300 34.5 to 45.7 7 1 21.2 unknown"
 
 
 def test_a_result_says_what_speaks_against_it() -> None:
