@@ -57,7 +57,7 @@ class Corpus:
 
     def chat(self, rng: random.Random, level: Level) -> list[Turn]:
         draw: Callable[[random.Random, Level], list[Turn]]
-        (draw,) = rng.choices((self._arithmetic, self._order_entry, self._passage_qa), (0.3, 0.35, 0.35))
+        (draw,) = rng.choices((self._arithmetic, self._order_entry, self._passage_qa), (0.3, 0.4, 0.3))
         return draw(rng, level)
 
     def sample(self, seed: int, chats: int) -> Iterator[str]:

@@ -25,12 +25,12 @@ RELATIONS = {
 }
 CONVENTIONS = (
     "{answer}",
-    "{answer} ({number})",
+    "{answer}.",
     "{answer}!",
-    "{number}: {answer}",
+    "it is {answer}",
     "{name}: {answer}",
 )
-PLAIN, HOUSE = 0, 1
+PLAIN, HOUSE = 0, 3
 
 
 @dataclass(frozen=True)

@@ -58,12 +58,12 @@ def test_splits_have_their_sizes_and_share_no_passage_with_its_questions() -> No
 def test_earlier_answers_follow_the_house_convention_too() -> None:
     talks = [e for e in passage_qa.examples("train") if e.history.messages]
     assert 30 < len(talks) < 90
-    assert all(turn["answer"].endswith(")") for example in talks for turn in example.history.messages)
+    assert all(turn["answer"].startswith("it is ") for example in talks for turn in example.history.messages)
 
 
 def test_the_metric_wants_the_exact_answer_but_forgives_spaces() -> None:
-    example = dspy.Example(answer="kitchen (2)")
-    assert passage_qa.metric(example, dspy.Prediction(answer="kitchen  (2)\n")) == 1.0
+    example = dspy.Example(answer="it is kitchen")
+    assert passage_qa.metric(example, dspy.Prediction(answer="it is  kitchen\n")) == 1.0
     assert passage_qa.metric(example, dspy.Prediction(answer="kitchen")) == 0.0
 
 
