@@ -44,8 +44,9 @@ class ProgramFolder(NamedTuple):
 
 @dataclass(frozen=True)
 class Runnable:
-    """A checked release, ready to run on its student."""
+    """A checked release, ready to run on its student. `release` is its full name."""
 
+    release: str
     identity: Identity
     student: Fingerprint
     executor: Executor
@@ -53,10 +54,6 @@ class Runnable:
     metrics: ReleaseMetrics
     teacher_usd: float | None
     created: int
-
-    @property
-    def release(self) -> str:
-        return f"{self.identity.program}@{self.identity.version}"
 
 
 @dataclass(frozen=True)
@@ -162,6 +159,7 @@ class Catalog:
         executor = EXECUTORS[release.identity.kind](release)
         program = release.identity.program
         return Runnable(
+            release.name,
             release.identity,
             Fingerprint.from_dict(release.identity.fingerprint),
             executor,
