@@ -104,7 +104,7 @@ def running(bench: Bench, server: Server) -> Iterator[None]:
     surroundings = {**os.environ, **server.environment}
     with process(bench.pinned(bench.server_core, server.command), surroundings, log, bench.folder) as started:
         url = f"http://127.0.0.1:{server.port}"
-        wait_for(url + server.ready, 90, started, log)
+        wait_for(url + server.ready, 240, started, log)
         answer = ask(f"{url}/v1/chat/completions", server.model)
         if "26" not in answer:
             raise BenchmarkFailed(f"{server.command[0]} answers {answer[:200]!r}")

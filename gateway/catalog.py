@@ -58,12 +58,16 @@ class Runnable:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of a version on disk: `runnable`, or the error that says why not."""
+    """What became of a version on disk: `runnable`, or the error that says why not.
+
+    A `broken` one is no release that could be served anywhere; it is kept from the lists.
+    """
 
     program: str
     version: str
     runnable: Runnable | None = None
     refused: ModelUnavailable | None = None
+    broken: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,8 @@ class Catalog:
             _log.error("release %s@%s is refused: %s", program, version, error)
             if former is None or former.runnable is None:
                 refused = ModelUnavailable(f"Release {program}@{version} is refused: {error}")
-                self._loaded[key] = Loaded(program, version, refused=refused)
+                broken = not isinstance(error, ModelUnavailable)
+                self._loaded[key] = Loaded(program, version, refused=refused, broken=broken)
 
     def _make_runnable(self, path: Path) -> Runnable:
         release = read_release(path)
@@ -199,7 +204,7 @@ class Catalog:
 
     def _serve(self, name: str, program: str, version: str) -> Served:
         absent = ModelUnavailable(f"Release {program}@{version} is not in the releases folder.")
-        loaded = self._loaded.get((program, version)) or Loaded(program, version, refused=absent)
+        loaded = self._loaded.get((program, version)) or Loaded(program, version, refused=absent, broken=True)
         runnable = loaded.runnable
         if runnable is None:
             return Served(name, loaded, None, loaded.refused)

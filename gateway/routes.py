@@ -145,7 +145,9 @@ def make_router(catalog: Catalog, students: Students, readiness: Readiness) -> A
 
     @router.get("/v1/models", summary="Every model name served now, and those that can't be")
     async def list_models() -> Response:
-        models = [_model_card(served) for _, served in sorted(catalog.models.items())]
+        models = [
+            _model_card(served) for _, served in sorted(catalog.models.items()) if not served.loaded.broken
+        ]
         return _json({"object": "list", "data": models})
 
     @router.get("/v1/models/{model}", summary="One model: its release, inputs, outputs and request fields")

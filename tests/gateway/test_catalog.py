@@ -170,3 +170,4 @@ def test_a_release_under_a_false_name_is_refused(shelf: Shelf) -> None:
     shelf.comes(version)
     shutil.copytree(shelf.folder / "quiz" / version, shelf.folder / "quiz" / "0123456789ab")
     wait_until(lambda: shelf.served("quiz@0123456789ab") == "model_unavailable", 3)
+    assert "quiz@0123456789ab" not in {model.id for model in shelf.client.models.list()}
