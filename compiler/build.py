@@ -13,26 +13,24 @@ from typing import Any
 
 from compiler.bench import Bench, Pace, Subject
 from compiler.candidate import PLAIN
-from compiler.errors import TargetMissed
+from compiler.decision import decide, refuse_below
 from compiler.estimate import Foresight, estimate, refuse_above
 from compiler.events import Began, BuildResult, Event, Finished, Log, Scored, StageStarted
 from compiler.evidence import Findings, evidence_files
 from compiler.lowering import executor
 from compiler.optimizers import make_optimizer, optimizer_name
 from compiler.proof import REPLIES, lower_proven
-from compiler.publication import alias_for, check_writable, draft_release, publish
+from compiler.publication import check_writable, draft_release, publish
 from compiler.rehearsal import check_fit, fields_needed, rehearse
 from compiler.request import BoundModel, BuildRequest, DataPaths
-from compiler.scoring import Judge, Scorer, score_all, summarise
+from compiler.scoring import Judge, Scorer, score_all
 from compiler.spending import Spending
 from compiler.split import Parts, load_parts
-from compiler.statistics import paired_test
 from compiler.workshop import identity_of, is_begun, new_build_id, open_workshop, record_look
 
 __all__ = ["BuildRequest", "DataPaths", "build"]
 
 Report = Callable[[Event], None]
-SIGNIFICANCE = 0.05
 SPENDING_EVERY = 0.5  # seconds
 
 
@@ -56,7 +54,7 @@ async def build(
     finally:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
-    _refuse_below(request, result)
+    refuse_below(request, result)
 
 
 async def _build(
@@ -111,30 +109,14 @@ async def _build(
 
         report(StageStarted("decide"))
         draft = draft_release(program, module, candidate, lowered.plan, student)
-        difference = paired_test([a.score for a in before], [a.score for a in after], request.seed)
-        result = BuildResult(
-            program=program.name,
-            version=draft.identity.version,
-            build_id=build_id,
-            path=request.releases / program.name / draft.identity.version,
-            baseline=summarise(before, request.seed),
-            compiled=summarise(after, request.seed),
-            difference=difference,
-            alias=alias_for(request.releases, draft.identity),
-            lowered=lowered.plan is not None,
-            reason=lowered.reason,
-            weak=parts.weak,
-            proven=difference.difference > 0 and difference.p < SIGNIFICANCE,
-            seconds=time.monotonic() - begun,
-            spent=shop.spending.spent(),
-            optimizer=optimizer_name(request.optimizer),
-        )
-
-        report(StageStarted("write"))
         taught = None if teacher is student else rehearsal.teacher
         findings = Findings(
-            asked, parts, candidate, before, after, taught, estimated, shop.prices, lowered.proof, looks
+            asked, parts, candidate, before, after, taught, estimated, shop.prices, lowered, looks
         )
+        seconds = time.monotonic() - begun
+        result = decide(request, build_id, draft, findings, shop.spending.spent(), seconds)
+
+        report(StageStarted("write"))
         publish(request.releases, draft, result.alias, build_id, evidence_files(result, findings))
         report(Finished(result))
     return result
@@ -168,15 +150,3 @@ def _with_spending(report: Report, spending: Spending) -> Report:
         report(event)
 
     return tell
-
-
-def _refuse_below(request: BuildRequest, result: BuildResult) -> None:
-    """Raises TargetMissed when the score or the gain is below what was asked for."""
-    score, gain = result.compiled.mean, result.difference.difference
-    if request.target is not None and score < request.target:
-        raise TargetMissed(
-            f"{result.program} scores {score:.3f} on the test examples, below the target {request.target:g}"
-        )
-    if request.required_gain is not None and gain < request.required_gain:
-        wanted = f"below the required {request.required_gain:g}"
-        raise TargetMissed(f"{result.program} gains {gain:+.3f} on the test examples, {wanted}")

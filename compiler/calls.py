@@ -35,6 +35,14 @@ class Piece(NamedTuple):
     usage: Usage | None
 
 
+class Books(NamedTuple):
+    """Where calls are written down, and what they cost."""
+
+    ledger: Ledger
+    spending: Spending
+    charge: Charge
+
+
 class RecordedModel:
     """A `Model` over another one; `identity` says which, so that its calls are never taken for another's."""
 
@@ -42,14 +50,13 @@ class RecordedModel:
         self,
         model: Model,
         identity: Mapping[str, object],
-        ledger: Ledger,
-        spending: Spending,
-        charge: Charge,
+        books: Books,
         slots: asyncio.Semaphore,
         pauses: Sequence[float] = PAUSES,
     ) -> None:
         self.failure: CompilerError | EngineError | None = None
-        self._model, self._ledger, self._spending, self._charge = model, ledger, spending, charge
+        self._model = model
+        self._ledger, self._spending, self._charge = books
         self._identity = digest(canonical_json(dict(identity))).encode()
         self._slots = slots
         self._answered = False  # an engine that never answered is not worth waiting for

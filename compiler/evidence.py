@@ -17,7 +17,7 @@ import orjson
 
 from compiler.candidate import Candidate
 from compiler.events import BuildResult, Estimated
-from compiler.proof import Proof
+from compiler.proof import Lowered
 from compiler.scoring import Answer, summarise
 from compiler.split import Parts
 from engine.prices import Price
@@ -39,7 +39,7 @@ class Findings:
     """A teacher's answers to training questions, unoptimised; None where there is no teacher."""
     estimated: Estimated | None
     prices: Mapping[str, Price | None]
-    proof: Proof | None
+    lowered: Lowered
     looks: int
     """Other builds that had seen these test examples before this one did."""
 
@@ -62,7 +62,7 @@ def library_versions() -> dict[str, str]:
 
 
 def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
-    parts = findings.parts
+    parts, proof = findings.parts, findings.lowered.proof
     return {
         "build": result.build_id,
         "asked": findings.asked,
@@ -84,7 +84,7 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
         "lowering": {
             "lowered": result.lowered,
             "reason": result.reason,
-            "proof": findings.proof and asdict(findings.proof),
+            "proof": proof and asdict(proof),
         },
         "estimated": findings.estimated and asdict(findings.estimated),
         "spent": asdict(result.spent),

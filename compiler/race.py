@@ -125,7 +125,9 @@ class Race:
         spared = sum(len(e.waiting) for e in self._entrants if e.out)
         done = sum(len(e.scores) for e in self._entrants) + spared
         leader = self._leader()
-        mean = 1.0 - leader.lost / len(leader.scores) if leader.scores else None
+        # The rows that tell most come first: until one candidate has had all, only the mean over all is fair.
+        one = [leader] if len(leader.scores) == len(self._examples) else self._entrants
+        mean = 1.0 - sum(e.lost for e in one) / sum(len(e.scores) for e in one)
         self._report(Scored("optimise", done, total, mean, leader.candidate.name))
         if len(entrant.scores) == len(self._examples):
             self._tell_end(entrant, dropped=False)

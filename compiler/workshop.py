@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from compiler.calls import RecordedModel
+from compiler.calls import Books, RecordedModel
 from compiler.charge import Charge, Charges, charge_by
 from compiler.errors import BuildMismatch, StateNotWritten
 from compiler.ledger import Ledger
@@ -66,7 +66,7 @@ def open_workshop(
 
         def recorded(bound: BoundModel, charge: Charge) -> RecordedModel:
             slots = asyncio.Semaphore(request.concurrency)
-            return RecordedModel(bound.client, identity_of(bound), ledger, spending, charge, slots)
+            return RecordedModel(bound.client, identity_of(bound), Books(ledger, spending, charge), slots)
 
         prices = {"student": price_of(student.engine), "teacher": price_of(teacher.engine)}
         charges = Charges(charge_by(prices["student"]), charge_by(prices["teacher"]))

@@ -9,7 +9,7 @@ import pytest
 
 from compiler.bench import Bench, Pace, Subject
 from compiler.bootstrap import BootstrapFewShot
-from compiler.calls import RecordedModel
+from compiler.calls import Books, RecordedModel
 from compiler.candidate import Candidate
 from compiler.charge import Unknown
 from compiler.labeled import LabeledFewShot
@@ -27,7 +27,7 @@ def bench(folder: Path, adder: Adder, asked: Program | None = None, train: int =
     asked = asked or program()
     ledger = Ledger(folder / f"{seed}.sqlite")
     slots = asyncio.Semaphore(16)
-    model = RecordedModel(adder, {}, ledger, Spending(ledger, None), Unknown(), slots, pauses=())
+    model = RecordedModel(adder, {}, Books(ledger, Spending(ledger, None), Unknown()), slots, pauses=())
     scorer = Scorer(Judge(asked.metric), model)
     examples = (tuple(sums(train)), tuple(sums(12, 1000)))
     return Bench(Subject(asked, asked.make_module()), examples, scorer, scorer, Pace(seed, 8), Collected())

@@ -290,7 +290,7 @@ async def test_a_priced_engine_makes_the_build_and_every_answer_cost(tmp_path: P
     result = events[-1].result
     spent, each = result.spent, result.compiled.usd_per_answer
     assert spent.usd == pytest.approx((spent.prompt_tokens + 2 * spent.completion_tokens) / 1e6)
-    assert each is not None and 0 < each < spent.usd
+    assert each is not None and spent.usd is not None and 0 < each < spent.usd
     assert evidence(result)["prices"]["student"]["usd_per_million_output"] == 2.0
 
 

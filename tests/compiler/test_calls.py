@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from compiler.calls import RecordedModel
+from compiler.calls import Books, RecordedModel
 from compiler.charge import Unknown
 from compiler.errors import CeilingExceeded
 from compiler.ledger import Ledger
@@ -44,15 +44,8 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def recorded(model: Any, ledger: Ledger, slots: int = 16, **spending: Any) -> RecordedModel:
-    return RecordedModel(
-        model,
-        {"name": "adder"},
-        ledger,
-        Spending(ledger, spending.get("max_usd")),
-        spending.get("charge", Unknown()),
-        asyncio.Semaphore(slots),
-        pauses=(0.0, 0.0),
-    )
+    books = Books(ledger, Spending(ledger, spending.get("max_usd")), spending.get("charge", Unknown()))
+    return RecordedModel(model, {"name": "adder"}, books, asyncio.Semaphore(slots), pauses=(0.0, 0.0))
 
 
 async def test_a_greedy_call_is_made_once_however_often_it_is_asked(ledger: Ledger) -> None:
@@ -100,8 +93,8 @@ async def test_sampled_repeats_stay_distinct_and_are_replayed_in_order(ledger: L
 async def test_another_model_is_never_answered_from_this_ones_calls(ledger: Ledger) -> None:
     adder = Adder()
     await recorded(adder, ledger).complete(ask("1 + 2"), GREEDY)
-    spending = Spending(ledger, None)
-    other = RecordedModel(adder, {"name": "other"}, ledger, spending, Unknown(), asyncio.Semaphore(1))
+    books = Books(ledger, Spending(ledger, None), Unknown())
+    other = RecordedModel(adder, {"name": "other"}, books, asyncio.Semaphore(1))
     await other.complete(ask("1 + 2"), GREEDY)
     assert adder.calls == 2
 

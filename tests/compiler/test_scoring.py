@@ -7,7 +7,7 @@ from typing import Any
 import dspy
 import pytest
 
-from compiler.calls import RecordedModel
+from compiler.calls import Books, RecordedModel
 from compiler.candidate import PLAIN
 from compiler.charge import Unknown
 from compiler.errors import MetricFailed
@@ -25,9 +25,8 @@ from tests.compiler.scripted import Adder, Collected, TwoSteps, chain, program, 
 
 def scoring(folder: Path, adder: Any, asked: Program) -> tuple[Scorer, Executor]:
     ledger = Ledger(folder / "calls.sqlite")
-    model = RecordedModel(
-        adder, {}, ledger, Spending(ledger, None), Unknown(), asyncio.Semaphore(16), pauses=()
-    )
+    books = Books(ledger, Spending(ledger, None), Unknown())
+    model = RecordedModel(adder, {}, books, asyncio.Semaphore(16), pauses=())
     return Scorer(Judge(asked.metric), model), executor(asked.make_module(), asked, PLAIN)
 
 

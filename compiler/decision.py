@@ -1,0 +1,51 @@
+"""What a build's scores come to: a gain, proven or not; champion or candidate; enough or too little."""
+
+from __future__ import annotations
+
+from compiler.errors import TargetMissed
+from compiler.events import BuildResult, Spent
+from compiler.evidence import Findings
+from compiler.optimizers import optimizer_name
+from compiler.publication import Draft, alias_for
+from compiler.request import BuildRequest
+from compiler.scoring import summarise
+from compiler.statistics import paired_test
+
+SIGNIFICANCE = 0.05
+
+
+def decide(
+    request: BuildRequest, build_id: str, draft: Draft, findings: Findings, spent: Spent, seconds: float
+) -> BuildResult:
+    """The first release of a program becomes its champion whatever the gain, a later one the candidate."""
+    before, after = ([answer.score for answer in side] for side in (findings.before, findings.after))
+    difference = paired_test(before, after, request.seed)
+    version, lowered = draft.identity.version, findings.lowered
+    return BuildResult(
+        program=request.program.name,
+        version=version,
+        build_id=build_id,
+        path=request.releases / request.program.name / version,
+        baseline=summarise(findings.before, request.seed),
+        compiled=summarise(findings.after, request.seed),
+        difference=difference,
+        alias=alias_for(request.releases, draft.identity),
+        lowered=lowered.plan is not None,
+        reason=lowered.reason,
+        weak=findings.parts.weak,
+        proven=difference.difference > 0 and difference.p < SIGNIFICANCE,
+        seconds=seconds,
+        spent=spent,
+        optimizer=optimizer_name(request.optimizer),
+    )
+
+
+def refuse_below(request: BuildRequest, result: BuildResult) -> None:
+    """Raises TargetMissed when the score or the gain is below what was asked for."""
+    score, gain = result.compiled.mean, result.difference.difference
+    if request.target is not None and score < request.target:
+        wanted = f"below the target {request.target:g}"
+        raise TargetMissed(f"{result.program} scores {score:.3f} on the test examples, {wanted}")
+    if request.required_gain is not None and gain < request.required_gain:
+        wanted = f"below the required {request.required_gain:g}"
+        raise TargetMissed(f"{result.program} gains {gain:+.3f} on the test examples, {wanted}")
