@@ -50,7 +50,8 @@ engine-ready: install
 	@$(BIN)/engine install
 
 .PHONY: test
-test: unit integration ## Run the unit tier, then the integration tier on the real engine
+test: install engine-ready ## Run the unit and the integration tier, the latter on the real engine
+	@$(BIN)/python -m pytest -m "not (soak or live)" $(ARGS)
 
 .PHONY: unit
 unit: install ## Run the tests that need no engine
