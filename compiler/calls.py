@@ -19,7 +19,13 @@ from compiler.charge import Charge
 from compiler.errors import CompilerError
 from compiler.ledger import Ledger, RecordedReply, RecordedUsage
 from compiler.spending import Spending
-from engine.errors import ContextWindowExceeded, EngineError, EngineRateLimited, EngineUnreachable
+from engine.errors import (
+    ContextWindowExceeded,
+    EngineError,
+    EngineRateLimited,
+    EngineRequestRefused,
+    EngineUnreachable,
+)
 from programs.execution import Delta, Model, Usage
 from programs.release import canonical_json, digest
 
@@ -109,12 +115,16 @@ class RecordedModel:
                 reply = await self._ask(messages, params)
                 self._ledger.record(key, occurrence, reply)
                 self._spending.add(reply)
-        except ContextWindowExceeded:
-            raise
         except (CompilerError, EngineError) as error:
-            self.failure = self.failure or error
+            if not self._concerns_one_prompt(error):
+                self.failure = self.failure or error
             raise
         return reply
+
+    def _concerns_one_prompt(self, error: Exception) -> bool:
+        """A prompt that is too long; or a refusal, for its content say, by a model that answered others."""
+        refused = isinstance(error, EngineRequestRefused) and self._answered
+        return refused or isinstance(error, ContextWindowExceeded)
 
     async def _ask(self, messages: Sequence[object], params: Mapping[str, object]) -> RecordedReply:
         for pause in self._pauses:

@@ -13,7 +13,13 @@ from compiler.errors import CeilingExceeded
 from compiler.ledger import Ledger
 from compiler.spending import Spending
 from engine.chat import Delta, Reply
-from engine.errors import ContextWindowExceeded, EngineRateLimited, EngineServerError, EngineUnreachable
+from engine.errors import (
+    ContextWindowExceeded,
+    EngineRateLimited,
+    EngineRequestRefused,
+    EngineServerError,
+    EngineUnreachable,
+)
 from tests.compiler.scripted import Adder
 
 GREEDY: Mapping[str, object] = {"temperature": 0.0, "max_tokens": 9}
@@ -138,6 +144,24 @@ async def test_a_prompt_that_is_too_long_stops_only_itself(ledger: Ledger) -> No
     model = recorded(Failing(ContextWindowExceeded("too long")), ledger)
     with pytest.raises(ContextWindowExceeded):
         await model.complete(ask("1 + 2"), GREEDY)
+    assert model.failure is None
+
+
+async def test_a_refusal_by_a_model_that_never_answered_stops_the_build(ledger: Ledger) -> None:
+    failing = Failing(EngineRequestRefused("no such model"))
+    model = recorded(failing, ledger)
+    with pytest.raises(EngineRequestRefused):
+        await model.complete(ask("1 + 2"), GREEDY)
+    assert model.failure is not None
+
+
+async def test_a_refusal_of_one_prompt_stops_only_itself(ledger: Ledger) -> None:
+    failing = Failing()
+    model = recorded(failing, ledger)
+    await model.complete(ask("1 + 2"), GREEDY)
+    failing.errors.append(EngineRequestRefused("against the rules"))
+    with pytest.raises(EngineRequestRefused):
+        await model.complete(ask("2 + 3"), GREEDY)
     assert model.failure is None
 
 
