@@ -22,6 +22,8 @@ FieldType = Literal[
 ]
 
 _MARKER = re.compile(r"\[\[ ## (\w+) ## \]\]")
+# What DSPy's adapters expand into message parts, wherever it stands.
+_PART = re.compile(r"<<(CUSTOM-TYPE-(?:START|END)-IDENTIFIER)>>")
 _STRICT = ConfigDict(extra="forbid", strict=False)
 
 
@@ -134,9 +136,9 @@ def complete_inputs(plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def neutralise(value: Any) -> Any:
-    """The value with every field marker in its texts made harmless, so that text cannot forge a field."""
+    """The value with every marker in its texts made harmless: text cannot forge a field, nor an image."""
     if isinstance(value, str):
-        return _MARKER.sub(r"[ # \1 # ]", value)
+        return _PART.sub(r"< <\1> >", _MARKER.sub(r"[ # \1 # ]", value))
     if isinstance(value, list):
         return [neutralise(item) for item in value]
     if isinstance(value, dict):
