@@ -93,12 +93,13 @@ class MlflowRun:
         self._run: str | None = None
         self._pending: list[Any] = []
         self._candidates, self._best = 0, 0.0
-        artefacts = None
+        self._finished = False
+        artefacts = None if uri else (state / "mlartifacts").resolve().as_uri()
+        own = uri is None
+        uri = uri or f"sqlite:///{(state / 'mlflow.db').resolve()}"
         try:
-            if uri is None:
+            if own:
                 state.mkdir(parents=True, exist_ok=True)
-                artefacts = (state / "mlartifacts").resolve().as_uri()
-                uri = f"sqlite:///{(state / 'mlflow.db').resolve()}"
             self._client = mlflow.MlflowClient(tracking_uri=uri)
             found = self._client.get_experiment_by_name(tracked.program)
             created = found or self._client.create_experiment(tracked.program, artefacts)
@@ -114,7 +115,9 @@ class MlflowRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        status = "FINISHED" if kind is None else "FAILED" if issubclass(kind, Exception) else "KILLED"
+        # A build below its target raises after it has finished.
+        failed = "FAILED" if kind is not None and issubclass(kind, Exception) else "KILLED"
+        status = "FINISHED" if self._finished else failed
         with self._forgiven():
             self._flush()
             if self._run is not None:
@@ -127,8 +130,10 @@ class MlflowRun:
             self._take(event)
             if len(self._pending) >= _BATCH or isinstance(event, StageStarted | Finished):
                 self._flush()
-            if isinstance(event, Finished) and self._run is not None:
-                self._finish(self._run, event.result)
+            if isinstance(event, Finished):
+                self._finished = True
+                if self._run is not None:
+                    self._finish(self._run, event.result)
 
     def _find_or_create(self, build_id: str) -> str:
         """The id of this build's run, new or from before an interruption."""

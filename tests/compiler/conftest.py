@@ -1,11 +1,14 @@
-"""A disk that fills up: the operating system's own limit on file sizes, for one test."""
+"""What tests of builds share: a disk that fills up, an MLflow database that is ready."""
 
 from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from compiler.tracking import Tracked, open_tracking
 
 SMALL = 256 * 1024  # bytes
 
@@ -17,3 +20,11 @@ def small_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL, hard))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs: making one takes seconds, copying it none."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    open_tracking(None, folder, Tracked("first"), print)
+    return folder / "mlflow.db"

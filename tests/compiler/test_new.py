@@ -235,7 +235,6 @@ def test_the_files_written_pass_ruff_and_mypy(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
     # File names are no module names here, so each is checked as a script of its own.
     checked = [
-        subprocess.run([sys.executable, "-m", "mypy", file], capture_output=True, text=True)
-        for file in files
+        subprocess.run([sys.executable, "-m", "mypy", file], capture_output=True, text=True) for file in files
     ]
     assert [done.stdout for done in checked if done.returncode] == []

@@ -10,6 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from compiler.errors import TargetMissed
 from compiler.events import Began, CandidateScored, Event, Finished, Scored, StageStarted
 from compiler.tracking import Tracked, TrackingUnavailable, Untracked, open_tracking
 from tests.compiler.test_terminal import RESULT, SPENT
@@ -17,17 +18,9 @@ from tests.compiler.test_terminal import RESULT, SPENT
 TRACKED = Tracked("order_entry", {"optimizer": "LabeledFewShot", "seed": 0, "target": None})
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh MLflow database; making one takes seconds, copying it none."""
-    folder = tmp_path_factory.mktemp("store")
-    open_tracking(None, folder, Tracked("first"), print)
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
-def state(tmp_path: Path, empty_store: Path) -> Path:
-    shutil.copy(empty_store, tmp_path)
+def state(tmp_path: Path, mlflow_database: Path) -> Path:
+    shutil.copy(mlflow_database, tmp_path)
     return tmp_path
 
 
@@ -107,6 +100,16 @@ def test_an_interrupted_build_is_marked_as_killed(state: Path) -> None:
     assert run.info.status == "KILLED"
 
 
+def test_a_build_below_its_target_is_finished_all_the_same(state: Path) -> None:
+    with pytest.raises(TargetMissed), open_tracking(None, state, TRACKED, print) as tracking:
+        tracking.read(Began("b-1"))
+        tracking.read(Finished(replace(RESULT, path=release(state))))
+        raise TargetMissed("below")
+    store = client(state)
+    (run,) = store.search_runs([store.get_experiment_by_name("order_entry").experiment_id])
+    assert run.info.status == "FINISHED"
+
+
 def test_off_tracks_nothing_and_imports_no_mlflow(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from compiler.tracking import *; "
@@ -124,7 +127,7 @@ def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_state_folder_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
-    with pytest.raises(TrackingUnavailable, match="can't track the build"):
+    with pytest.raises(TrackingUnavailable, match=r"can't track the build at 'sqlite:.*File exists"):
         track(tmp_path / "state")
 
 
