@@ -51,7 +51,7 @@ class Commands(click.Group):
             ctx.exit(error.exit_code)
 
 
-@click.group(cls=Commands, context_settings={"max_content_width": 100})
+@click.group(cls=Commands, context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="smallforge")
 def main() -> None:
     """Compile programs for small models, and keep their releases."""
@@ -75,7 +75,10 @@ def _rows(name: str, what: str) -> Callable[..., Any]:
 @_rows("dev", "Rows to select with.")
 @_rows("test", "Rows to measure with, held out from everything else.")
 @click.option(
-    "--optimizer", default=DEFAULT_OPTIMIZER, show_default=True, help="'none' releases PROGRAM as it is."
+    "--optimizer",
+    default=DEFAULT_OPTIMIZER,
+    show_default=True,
+    help="LabeledFewShot, BootstrapFewShot, ...; an unknown one lists all. 'none' releases PROGRAM as it is.",
 )
 @click.option("--set", "arguments", multiple=True, metavar="KEY=VALUE", help="An argument of the optimiser.")
 @click.option(
@@ -95,7 +98,7 @@ def _rows(name: str, what: str) -> Callable[..., Any]:
 @click.option("--resume", metavar="BUILD_ID", help="Go on with an interrupted build, its options repeated.")
 @_with_settings
 def build(program: str, **flags: Any) -> None:
-    """Optimise PROGRAM, prove the gain on held-out rows, write a release.
+    """Optimise PROGRAM, prove the gain, write a release.
 
     PROGRAM is a name that `compiler programs` lists, or the path of a .py file.
     """
@@ -149,7 +152,10 @@ def list_(**flags: Any) -> None:
 @click.argument("name", metavar="NAME[@VERSION]")
 @_with_settings
 def show(name: str, **flags: Any) -> None:
-    """Show what a release is and what was measured; without a version, the champion."""
+    """Show what a release is and what it scored.
+
+    Without a version it is the champion.
+    """
     for label, text in shelf.describe_release(_settings(flags).releases, name):
         click.echo(f"{label:<9} {text}")
 
@@ -158,7 +164,10 @@ def show(name: str, **flags: Any) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME[@VERSION]]...")
 @_with_settings
 def verify(names: Sequence[str], **flags: Any) -> None:
-    """Check every digest of releases and their evidence; without names, of all."""
+    """Check releases and their evidence.
+
+    Without names, all of them.
+    """
     root = _settings(flags).releases
     broken = 0
     for name in names or [release.name for release in shelf.list_releases(root)]:
@@ -175,7 +184,7 @@ def verify(names: Sequence[str], **flags: Any) -> None:
 @click.option("--reason", default="promoted by hand", help="Kept beside the alias.")
 @_with_settings
 def promote(name: str, reason: str, **flags: Any) -> None:
-    """Make a release the champion, which its program's name answers with."""
+    """Make a release the champion of its program."""
     click.echo(shelf.promote(_settings(flags).releases, name, reason))
 
 
@@ -183,7 +192,7 @@ def promote(name: str, reason: str, **flags: Any) -> None:
 @click.argument("name")
 @_with_settings
 def rollback(name: str, **flags: Any) -> None:
-    """Make the champion before the present one champion again."""
+    """Make the previous champion champion again."""
     click.echo(shelf.rollback(_settings(flags).releases, name))
 
 
