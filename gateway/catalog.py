@@ -97,6 +97,7 @@ class Catalog:
         self._loaded: dict[tuple[str, str], Loaded] = {}
         self._aliases: dict[str, Aliases] = {}
         self._students_seen = -1
+        self._judged: dict[str, ModelUnavailable | None] = {}  # one verdict for all names of a release
 
     def find(self, model: str) -> tuple[Runnable, Served, ServedStudent]:
         """The release behind a model name and the student it runs on.
@@ -125,6 +126,7 @@ class Catalog:
             {loaded.runnable.identity.student for loaded in self._loaded.values() if loaded.runnable}
         )
         self._students_seen = self._students.changes
+        self._judged.clear()
         self.models = dict(self._names())
 
     def ready(self) -> bool:
@@ -209,7 +211,10 @@ class Catalog:
         if runnable is None:
             return Served(name, loaded, None, loaded.refused)
         student = self._students.get(runnable.identity.student)
-        refused = student.refusal(runnable.release, runnable.student, runnable.metrics)
+        if runnable.release not in self._judged:
+            judged = student.refusal(runnable.release, runnable.student, runnable.metrics)
+            self._judged[runnable.release] = judged
+        refused = self._judged[runnable.release]
         return Served(name, loaded, None if refused else student.served, refused)
 
     def _unknown(self, model: str) -> str:

@@ -87,7 +87,7 @@ async def complete(call: Call, strict: bool) -> Response:
     }
     headers = call.headers()
     if call.student.usd is not None:
-        headers.append((b"x-smallforge-cost-usd", b"%.9f" % call.student.usd))
+        headers.append((b"x-smallforge-cost-usd", b"%.12f" % call.student.usd))
     encoded = orjson.dumps(body)
     headers.append((b"x-smallforge-overhead-ms", b"%.3f" % (call.overhead() * 1000)))
     return Response(encoded, headers)

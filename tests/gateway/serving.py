@@ -47,10 +47,11 @@ def put_release(
     fingerprint: Mapping[str, Any],
     alias: Alias | None = "champion",
     build: Mapping[str, Any] | None = None,
+    student: str = "default",
 ) -> str:
     """Writes a release, and points an alias at it; gives its version."""
     body = canonical_json(plan_as_dict(plan))
-    identity = Identity(plan.program, "plan", digest(body), "default", fingerprint)
+    identity = Identity(plan.program, "plan", digest(body), student, fingerprint)
     evidence = {"build.json": orjson.dumps(build or {})}
     path = write_release(releases, identity, body, "build-1", evidence)
     if alias is not None:

@@ -137,6 +137,14 @@ def test_a_mistake_in_the_configuration_is_told_without_a_traceback(tmp_path: Pa
     assert "student_check" in ended.stderr and "Traceback" not in ended.stderr
 
 
+def test_a_student_that_nobody_configured_is_one_sentence(upstream: Upstream, tmp_path: Path) -> None:
+    fingerprint = fingerprint_of(upstream.url)
+    put_release(tmp_path / "releases", make_plan(), fingerprint, student="nobody")
+    ended = _run(tmp_path, "--student", upstream.url, "--port", "0", "--metrics-port", "0")
+    assert ended.returncode == 2
+    assert "[students.nobody]" in ended.stderr and "Traceback" not in ended.stderr
+
+
 SCRIPT = """
 import sys
 sys.argv = ["gateway", "serve", "--student", {url!r}, "--port", "{port}", "--metrics-port", "0"]

@@ -55,7 +55,7 @@ class Reading:
         """Waits until a series has grown by an amount since the first call for it."""
         key = name + str(labels)
         before = self._before.setdefault(key, self(name, **labels))
-        wait_until(lambda: self(name, **labels) == pytest.approx(before + amount))
+        wait_until(lambda: self(name, **labels) == pytest.approx(before + amount, abs=1e-10))
 
 
 @pytest.fixture
