@@ -26,7 +26,7 @@ from programs.plan import Plan, plan_as_dict, read_plan, render
 from programs.program import Program
 from programs.reader import FieldReader
 
-REPLIES = 30  # recorded replies that are mutated and read
+REPLIES = 20  # recorded replies that are mutated and read
 THOROUGH = 4  # of them, those that are cut at every place, or at MANY_CUTS
 MANY_CUTS = 500
 CUTS = 16  # places where any other text is cut

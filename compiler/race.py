@@ -51,7 +51,8 @@ class Race:
         self._examples, self._score, self._report = examples, score, report
         self._concurrency, self._expected = concurrency, expected
         self._entrants: list[Entrant] = []
-        self._lost_by_all = [0.0] * len(examples)
+        # How much was lost of how much, by example; half a loss in one run before anything is known.
+        self._lost_of = [(0.5, 1.0)] * len(examples)
         self._current: Entrant | None = None
         self._left_in_block = 0
         self._closed = False
@@ -95,7 +96,7 @@ class Race:
             # Half of what runs at once: smaller blocks waste less on losers, larger ones fewer prefixes.
             self._left_in_block = max(1, self._concurrency // 2)
         self._left_in_block -= 1
-        example = max(current.waiting, key=lambda index: (self._lost_by_all[index], -index))
+        example = max(current.waiting, key=lambda index: (self._hardness(index), -index))
         current.waiting.remove(example)
         return current, example
 
@@ -103,9 +104,15 @@ class Race:
         answer = await self._score(entrant.candidate, self._examples[index])
         entrant.scores[index] = answer.score
         entrant.lost += 1.0 - answer.score
-        self._lost_by_all[index] += 1.0 - answer.score
+        lost, runs = self._lost_of[index]
+        self._lost_of[index] = (lost + 1.0 - answer.score, runs + 1.0)
         self._drop_hopeless()
         self._tell(entrant)
+
+    def _hardness(self, index: int) -> float:
+        """The share of its runs that lost an example."""
+        lost, runs = self._lost_of[index]
+        return lost / runs
 
     def _drop_hopeless(self) -> None:
         for entrant in self._entrants:
