@@ -43,7 +43,7 @@ READS_ENVIRONMENT: dict[str, str] = {
     "compiler/tracking.py": "MLflow takes its own settings from nowhere else",
     "engine/keeper.py": "a process of its own; hands its environment on to the engine it keeps",
     "engine/settings.py": "the edge: everything else gets what is read here",
-    "gateway/command.py": "prometheus-client takes its shared folder from nowhere else",
+    "engine/hosted.py": "LiteLLM is told there, and nowhere else, to use its own table of prices",
 }
 
 # Split so that this file doesn't hold what it looks for.

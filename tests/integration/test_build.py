@@ -25,7 +25,9 @@ def test_the_evidence_holds_every_held_out_example(built: str, house: House) -> 
     (evidence,) = (house.folder / "releases" / "arithmetic" / version / "evidence").iterdir()
     build = json.loads((evidence / "build.json").read_text())
     rows = [json.loads(line) for line in (evidence / "scorecard.jsonl").read_text().splitlines()]
-    assert len(rows) == 300
+    assert {(row["program"], row["id"]) for row in rows} == {
+        (program, number) for program in ("before", "after") for number in range(300)
+    }
     assert build["program"] == "arithmetic"
 
 
@@ -48,7 +50,7 @@ def test_an_unknown_program_is_one_sentence_and_exit_code_2(house: House) -> Non
     assert "Traceback" not in shown
 
 
-def test_an_engine_that_is_not_there_is_one_sentence(house: House, tmp_path_factory: object) -> None:
+def test_an_engine_that_is_not_there_is_one_sentence(house: House) -> None:
     (house.folder / "elsewhere.toml").write_text('student = "http://127.0.0.1:9"\n')
     shown = house.run("compiler", "build", "arithmetic", "--config", "elsewhere.toml", code=2)
     assert "http://127.0.0.1:9" in shown

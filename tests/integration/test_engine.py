@@ -74,10 +74,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> EngineHome:
-    """A home of its own for the notes, with the user's installed environments in it."""
-    root = tmp_path_factory.mktemp("home")
+def home_with_environments(root: Path) -> EngineHome:
+    """A home with notes of its own and the user's installed environments in it."""
     for environment in ("cpu", "gpu", "transformers"):
         installed = default_home().environment(environment)
         if installed.exists():
@@ -86,11 +84,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> EngineHome:
 
 
 @pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> EngineHome:
+    return home_with_environments(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
 def served(home: EngineHome, model: Path) -> Iterator[Served]:
     running = start(home, model)
     family = running.family()
     yield running
     subprocess.run([sys.executable, "-m", "engine", "--home", str(home.root), "stop"], check=True)
+    assert running.process.wait() == 0
     assert all_gone(family) and running_engines(home) == []
 
 
@@ -172,12 +176,8 @@ async def test_a_student_that_is_not_configured_is_the_engine_that_is_up(served:
         assert student.fingerprint.weights == served.engine.weights
 
 
-def test_nothing_is_left_when_the_command_is_killed(home: EngineHome, model: Path, served: Served) -> None:
-    separate = EngineHome(home.root / "killed")
-    separate.root.mkdir()
-    for environment in ("cpu", "gpu", "transformers"):
-        if home.environment(environment).exists():
-            separate.environment(environment).symlink_to(home.environment(environment).resolve())
+def test_nothing_is_left_when_the_command_is_killed(model: Path, tmp_path: Path) -> None:
+    separate = home_with_environments(tmp_path)
     running = start(separate, model)
     family = running.family()
     os.kill(running.process.pid, signal.SIGKILL)
@@ -194,3 +194,14 @@ async def test_a_model_that_can_not_be_loaded_is_told_in_the_engines_words(
         async with serving(home, Serve(find_model(str(broken)), address=Address("127.0.0.1", 0)), print):
             pass
     assert caught.value.log_tail
+
+
+async def test_the_bundled_student_runs_for_the_while_when_nothing_is_up(tmp_path: Path) -> None:
+    home = home_with_environments(tmp_path)
+    async with open_student(Settings(home=home.root), progress=print) as student:
+        reply = await student.client.complete(ASK, {"max_tokens": 8})
+        assert (student.client.model, student.context_tokens) == ("smallforge-student", 8192)
+        assert reply.usage is not None and running_engines(home) == []
+        assert student.fingerprint.weights == find_model(None).weights_digest()
+        family = descendants(os.getpid())
+    assert family and all_gone(family)

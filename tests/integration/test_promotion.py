@@ -23,21 +23,23 @@ async def test_a_promoted_release_answers_within_two_seconds_and_no_request_is_d
     gateway.run("compiler", "build", "arithmetic", "--optimizer", "none")
     candidate = gateway.alias("arithmetic", "candidate")
     assert candidate != champion
-    async with AsyncOpenAI(base_url=f"{gateway.gateway}/v1", api_key="unused", max_retries=0) as client:
-        asking, answered = True, list[tuple[float, str]]()
+    asking, answered = True, list[tuple[float, str]]()
 
-        async def ask_on() -> None:
-            while asking:
-                answered.append((time.monotonic(), await answering_release(client)))
+    async def ask_on(client: AsyncOpenAI) -> None:
+        while asking:
+            answered.append((time.monotonic(), await answering_release(client)))
 
-        askers = [asyncio.create_task(ask_on()) for _ in range(4)]
+    async with (
+        AsyncOpenAI(base_url=f"{gateway.gateway}/v1", api_key="unused", max_retries=0) as client,
+        asyncio.TaskGroup() as askers,
+    ):
+        for _ in range(4):
+            askers.create_task(ask_on(client))
         await asyncio.sleep(0.5)
-        promote = ["compiler", "promote", "arithmetic", candidate]
-        await asyncio.to_thread(gateway.run, *promote)
+        await asyncio.to_thread(gateway.run, "compiler", "promote", f"arithmetic@{candidate}")
         promoted = time.monotonic()
         await asyncio.sleep(3)
         asking = False
-        await asyncio.gather(*askers)
     await asyncio.to_thread(gateway.run, "compiler", "rollback", "arithmetic")
     assert {release for at, release in answered if at > promoted + 2} == {candidate}
     assert {release for _, release in answered} == {champion, candidate}
