@@ -57,7 +57,7 @@ class Corpus:
 
     def chat(self, rng: random.Random, level: Level) -> list[Turn]:
         draw: Callable[[random.Random, Level], list[Turn]]
-        (draw,) = rng.choices((self._arithmetic, self._order_entry, self._passage_qa), (0.3, 0.4, 0.3))
+        (draw,) = rng.choices((self._arithmetic, self._order_entry, self._passage_qa), (0.1, 0.6, 0.3))
         return draw(rng, level)
 
     def sample(self, seed: int, chats: int) -> Iterator[str]:
@@ -102,16 +102,23 @@ class Corpus:
     def _order_entry(self, rng: random.Random, level: Level) -> list[Turn]:
         count = _demonstrations(rng, level)
         convention = order_entry.Convention()
-        if count and rng.random() < 0.85:
-            convention = order_entry.Convention(*(rng.randrange(3) for _ in range(5)))
+        if count and rng.random() < 0.97:
+            convention = order_entry.Convention.draw(rng)
         prompts = self.prompts["order_entry"]
         turns = [prompts.system(_instruction(rng, "order_entry"))]
         shown: set[str] = set()
         for at in range(count + 1):
             order = order_entry.draw_from(rng, "corpus")
             used = convention if at < count else _seen(convention, shown)
-            turns += prompts.turn({"message": order.message}, {"line": order.line(used)}, asked=at == count)
-            shown |= {*order.parts, "separator"}
+            told = {*order.parts, "separator"}
+            # A demonstration that first shows a form can't be foreseen: nothing to learn but chance.
+            turns += prompts.turn(
+                {"message": order.message},
+                {"line": order.line(used)},
+                asked=at == count,
+                learned=at == count or told <= shown,
+            )
+            shown |= told
         return turns
 
     def _passage_qa(self, rng: random.Random, level: Level) -> list[Turn]:

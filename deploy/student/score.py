@@ -35,7 +35,7 @@ from programs.tasks import arithmetic, order_entry, passage_qa
 DEMONSTRATIONS = 4
 DRAWS = 5
 AT_ONCE = 16
-OTHER = order_entry.Convention(quantity=1, date=0, amount=2, account=2, separator=1)
+OTHER = order_entry.Convention(quantity=1, date=2, amount=0, account=0, separator=1)
 
 
 def misleading(program: Program) -> list[dict[str, Any]]:

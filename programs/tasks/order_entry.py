@@ -19,9 +19,9 @@ PARTS = ("quantity", "date", "amount", "account")
 CHANCE = {"quantity": 0.6, "date": 0.3, "amount": 0.3, "account": 0.3}
 FORMS = {
     "quantity": ("{quantity} pcs", "x{quantity}", "qty {quantity}"),
-    "date": ("{month} {day}", "{day} {month}", "{number}/{day}"),
-    "amount": ("{amount} USD", "${amount}", "{amount} dollars"),
-    "account": ("{account}", "#{account}", "no {account}"),
+    "date": ("{month} {day}", "by {day} {month}", "on {day} {month}"),
+    "amount": ("{amount} USD", "${amount}"),
+    "account": ("{account}", "no {account}"),
 }
 SEPARATORS = ("; ", " | ", " / ")
 
@@ -35,6 +35,12 @@ class Convention:
     amount: int = 0
     account: int = 0
     separator: int = 0
+
+    @classmethod
+    def draw(cls, rng: random.Random) -> Convention:
+        """One of all that there are, each as likely."""
+        forms = {part: rng.randrange(len(written)) for part, written in FORMS.items()}
+        return cls(**forms, separator=rng.randrange(len(SEPARATORS)))
 
 
 # Shares its quantities and separator with the plainest convention, nothing else.
@@ -59,12 +65,10 @@ def draw(rng: random.Random) -> Order:
     parts: tuple[str, ...] = ()
     while not parts:
         parts = tuple(part for part in PARTS if rng.random() < CHANCE[part])
-    month = rng.randrange(12)
     values = {
         "quantity": str(rng.randint(2, 60)),
         "day": str(rng.randint(1, 28)),
-        "month": MONTHS[month],
-        "number": str(month + 1),
+        "month": rng.choice(MONTHS),
         "amount": str(rng.randint(5, 99)),
         "account": f"{rng.randint(1, 99)}{rng.choice('ABCDEFGH')}",
     }
