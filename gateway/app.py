@@ -69,6 +69,7 @@ def create_app(
                 keeper = asyncio.create_task(
                     _keep_current(catalog, students, intervals.catalog), name="catalog"
                 )
+                keeper.add_done_callback(_report)
                 yield
             finally:
                 if keeper is not None:
@@ -99,6 +100,11 @@ async def _keep_current(catalog: Catalog, students: Students, seconds: float) ->
         await asyncio.sleep(seconds)
         students.settle()
         await catalog.refresh()
+
+
+def _report(keeper: asyncio.Task[None]) -> None:
+    if not keeper.cancelled():
+        _log.critical("releases are no longer followed; restart the gateway", exc_info=keeper.exception())
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

@@ -24,7 +24,7 @@ from gateway.executors import EXECUTORS
 from gateway.metrics import Metrics, ReleaseMetrics
 from gateway.students import ServedStudent, Students
 from programs.aliases import Aliases, read_aliases
-from programs.errors import ProgramError, ReleaseError
+from programs.errors import ProgramError, ReleaseError, ReleaseInvalid
 from programs.execution import Executor
 from programs.release import Identity, read_release
 
@@ -157,13 +157,16 @@ class Catalog:
         except (ProgramError, ModelUnavailable, OSError, ValueError) as error:
             _log.error("release %s@%s is refused: %s", program, version, error)
             if former is None or former.runnable is None:
-                refused = ModelUnavailable(f"Release {program}@{version} is refused: {error}")
-                broken = not isinstance(error, ModelUnavailable)
-                self._loaded[key] = Loaded(program, version, refused=refused, broken=broken)
+                if isinstance(error, ModelUnavailable):
+                    self._loaded[key] = Loaded(program, version, refused=error)
+                else:
+                    refused = ModelUnavailable(f"Release {program}@{version} is refused: {error}.")
+                    self._loaded[key] = Loaded(program, version, refused=refused, broken=True)
 
     def _make_runnable(self, path: Path) -> Runnable:
         release = read_release(path)
         executor = EXECUTORS[release.identity.kind](release)
+        _check_chat(executor)
         program = release.identity.program
         return Runnable(
             release.name,
@@ -229,15 +232,24 @@ class Catalog:
         return f"No model {shown!r}; served are {', '.join(names[:20])}."
 
 
+def _check_chat(executor: Executor) -> None:
+    """Refuses a release whose chat names fields that it does not have."""
+    chat = executor.chat
+    inputs, outputs = ({field.name for field in fields} for fields in (executor.inputs, executor.outputs))
+    taken = {name for name in (chat.user, chat.system, chat.history) if name is not None}
+    for name in [*(taken - inputs), *({chat.answer, *chat.reasoning} - outputs)]:
+        raise ReleaseInvalid(f"its chat names {name!r}, which is none of its fields")
+
+
 def _look(root: Path) -> Mapping[str, ProgramFolder] | None:
-    """The stamps of everything under the releases folder; None while it can't be read."""
+    """The stamps of everything under the releases folder; None while it can't be read whole."""
+    if not root.is_dir():
+        return {}
     try:
         programs = [entry for entry in os.scandir(root) if _is_folder(entry)]
         return {entry.name: _look_at(entry.path) for entry in programs}
-    except FileNotFoundError:
-        return {}
     except OSError as error:
-        _log.error("the releases folder can't be read, what was read before stays: %s", error)
+        _log.warning("the releases folder can't be read now, what was read before stays: %s", error)
         return None
 
 

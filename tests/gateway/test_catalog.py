@@ -12,6 +12,7 @@ import pytest
 from openai import APIStatusError, OpenAI
 
 from programs.aliases import move_alias
+from programs.program import Chat
 from tests.gateway.serving import (
     RunningGateway,
     fingerprint_of,
@@ -163,6 +164,15 @@ def test_drafts_links_and_strangers_are_not_releases(shelf: Shelf, tmp_path: Pat
     shelf.comes(shelf.put("two", "candidate"), "quiz@candidate")
     names = {model.id for model in shelf.client.models.list()}
     assert names == {"quiz", "quiz@candidate", f"quiz@{version}", f"quiz@{shelf.served('quiz@candidate')}"}
+
+
+@pytest.mark.parametrize(
+    "chat", [Chat("nobody", "answer"), Chat("question", "nothing"), Chat("question", "answer", system="x")]
+)
+def test_a_release_whose_chat_names_none_of_its_fields_is_refused(shelf: Shelf, chat: Chat) -> None:
+    version = put_release(shelf.folder, make_plan(chat=chat), shelf.student, None)
+    wait_until(lambda: shelf.served(f"quiz@{version}") == "model_unavailable", 3)
+    shelf.comes(shelf.put("one"))
 
 
 def test_a_release_under_a_false_name_is_refused(shelf: Shelf) -> None:
