@@ -28,7 +28,7 @@ from engine.serving import Serve, serving
 from engine.settings import Settings
 from tests.integration.tiny_model import write_tiny_model
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 ASK = [{"role": "user", "content": "What is 2 + 2?"}]
 
@@ -62,7 +62,7 @@ def all_gone(pids: list[int], seconds: float = 20) -> bool:
 def start(home: EngineHome, model: Path) -> Served:
     command = [sys.executable, "-m", "engine", "--home", str(home.root), "serve", str(model), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    until = time.monotonic() + 240
+    until = time.monotonic() + 540
     while not (up := running_engines(home)):
         assert process.poll() is None and time.monotonic() < until
         time.sleep(0.1)
