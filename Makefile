@@ -24,7 +24,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 		{ echo "Smallforge needs Python 3.11 or newer; $(PYTHON) is not. Name another one: make PYTHON=python3.12" >&2; exit 2; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) can't make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
-	@echo "Installing into $(VENV) (about 1.3 GB with its tools; a minute or two after downloads) ..."
+	@echo "Installing into $(VENV) (about 1 GB; a minute or two after downloads) ..."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,14 +40,15 @@ def blocks(page: Path, language: str) -> Iterator[str]:
 
 
 def shell_lines() -> list[tuple[str, str]]:
-    """(page, command) of every line in a `sh` block; continued lines are joined."""
-    return [
-        (page.relative_to(ROOT).as_posix(), line.strip())
-        for page in pages()
-        for block in blocks(page, "sh")
-        for line in block.replace("\\\n", " ").splitlines()
-        if line.strip() and not line.strip().startswith("#")
-    ]
+    """(page, command) of every line in a `sh` block, and of what follows a prompt in a `console` block."""
+    lines = []
+    for page in pages():
+        typed = "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+        shown = "".join(blocks(page, "console")).replace("\\\n", " ").splitlines()
+        typed += [line.removeprefix("$ ") for line in shown if line.startswith("$ ")]
+        name = page.relative_to(ROOT).as_posix()
+        lines += [(name, line.strip()) for line in typed if line.strip() and not line.strip().startswith("#")]
+    return lines
 
 
 def words(line: str) -> list[str]:
@@ -153,3 +156,19 @@ def test_settings_in_the_pages_are_valid(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.toml"
         path.write_text(block)
         assert read_settings(path).student
+
+
+SNIPPETS = [
+    (page, block) for page in pages() if page.parent.name == "docs" for block in blocks(page, "python")
+]
+
+
+@pytest.mark.parametrize(("page", "snippet"), SNIPPETS, ids=[page.name for page, _ in SNIPPETS])
+def test_every_snippet_of_the_docs_runs(page: Path, snippet: str, tmp_path: Path) -> None:
+    path = tmp_path / "snippet.py"
+    path.write_text(snippet)
+    command = [sys.executable, "-W", "error", str(path)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
