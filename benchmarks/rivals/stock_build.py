@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from statistics import fmean
 
 import dspy
 
@@ -73,7 +74,8 @@ def _score(program: Program, module: dspy.Module, test: Sequence[dspy.Example]) 
     evaluate = dspy.Evaluate(
         devset=list(test), metric=program.metric, num_threads=THREADS, max_errors=len(test) + 1
     )
-    return float(evaluate(module).score) / 100
+    # The result's own score is rounded.
+    return fmean(float(score) for _, _, score in evaluate(module).results)
 
 
 if __name__ == "__main__":
