@@ -62,10 +62,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=10, help="seconds of one measurement")
     parser.add_argument("--repeats", type=int, default=3, help="measurements of which the median counts")
     parser.add_argument("--rows", default=",".join(SERVERS), help="which servers, by name")
+    parser.add_argument(
+        "--environments", type=Path, help="keep the rivals' environments in this folder for another run"
+    )
     parser.add_argument("--no-result", action="store_true", help="write no file to benchmarks/results")
     options = parser.parse_args()
     try:
-        rows = measure(options.rows.split(","), options.seconds, options.repeats)
+        rows = measure(options)
     except BenchmarkFailed as error:
         print(f"The benchmark stopped: {error}", file=sys.stderr)
         return 1
@@ -75,8 +78,8 @@ def main() -> int:
     return 0
 
 
-def measure(names: Sequence[str], seconds: int, repeats: int) -> list[Row]:
-    """One row after the other, each with the machine for itself."""
+def measure(options: argparse.Namespace) -> list[Row]:
+    """Makes everything ready, then one row after the other, each with the machine for itself."""
     for tool in ("nginx", "wrk", "taskset"):
         if shutil.which(tool) is None and not Path("/usr/sbin", tool).exists():
             raise BenchmarkFailed(f"{tool!r} is not installed; apt-get install nginx-light wrk util-linux")
@@ -87,12 +90,22 @@ def measure(names: Sequence[str], seconds: int, repeats: int) -> list[Row]:
         tempfile.TemporaryDirectory(prefix="smallforge-bench-") as place,
         nginx(Path(place), cores[0]) as upstream,
     ):
-        bench = Bench(Path(place), upstream, seconds, repeats, cores[-1], cores[0])
-        (bench.folder / "demos.json").write_text(json.dumps(DEMOS))
+        folder = Path(place)
+        bench = Bench(
+            folder=folder,
+            environments=(options.environments or folder).resolve(),
+            upstream=upstream,
+            seconds=options.seconds,
+            repeats=options.repeats,
+            server_core=cores[-1],
+            load_core=cores[0],
+        )
+        (folder / "demos.json").write_text(json.dumps(DEMOS))
+        print("making ready ...", file=sys.stderr, flush=True)
+        servers = {name: SERVERS[name](bench) for name in options.rows.split(",")}
         rows = []
-        for name in names:
+        for name, server in servers.items():
             print(f"{name} ...", file=sys.stderr, flush=True)
-            server = SERVERS[name](bench)
             with running(bench, server):
                 rows.append(Row(name, *(load(bench, server, connections) for connections in CONNECTIONS)))
         return rows

@@ -31,6 +31,7 @@ class Bench:
     """Where and how long to measure."""
 
     folder: Path
+    environments: Path
     upstream: str
     seconds: int
     repeats: int
@@ -137,7 +138,9 @@ def litellm(bench: Bench) -> Server:
         "--num_workers",
         "1",
     ]
-    local = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
+    # Without a key, as all the others here are.
+    keyless = {"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
+    local = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", **keyless}
     return Server([*command, "--host", "127.0.0.1"], port, "tiny", local, "/health/liveliness")
 
 
@@ -150,10 +153,12 @@ SERVERS: dict[str, Callable[[Bench], Server]] = {
 
 
 def environment(bench: Bench, name: str, packages: Sequence[str]) -> Path:
-    """A fresh virtual environment with these packages; gives its Python."""
-    home = bench.folder / name
-    venv.create(home, with_pip=True)
+    """A virtual environment with these packages, made unless it is there; gives its Python."""
+    home = bench.environments / name
     python = home / "bin" / "python"
+    if (home / "complete").exists():
+        return python
+    venv.create(home, with_pip=True)
     installed = subprocess.run(
         [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages],
         capture_output=True,
@@ -162,4 +167,5 @@ def environment(bench: Bench, name: str, packages: Sequence[str]) -> Path:
     )
     if installed.returncode:
         raise BenchmarkFailed(f"pip can't install {', '.join(packages)}: {installed.stderr[-500:]}")
+    (home / "complete").touch()
     return python
