@@ -35,17 +35,20 @@ class Level:
     facts: int = 5
     long: float = 0.0
     """Share of chats with far more demonstrations than usual."""
+    mixture: tuple[float, float, float] = (0.3, 0.4, 0.3)
+    """Shares of arithmetic, order_entry and passage_qa; sums come early, conventions late."""
 
     @classmethod
     def at(cls, tokens: int) -> Level:
         millions = tokens / 1e6
         if millions < 1.5:
-            return cls(events=1, demonstrations=2, follow_ups=False, facts=3)
+            return cls(1, 2, False, 3, mixture=(0.45, 0.25, 0.3))
         if millions < 5:
-            return cls(events=2, follow_ups=False, facts=4)
+            return cls(2, 4, False, 4, mixture=(0.45, 0.25, 0.3))
         if millions < 9:
-            return cls(events=3, demonstrations=5)
-        return cls(demonstrations=8, long=0.003)
+            return cls(3, 5, mixture=(0.45, 0.25, 0.3))
+        mixture = (0.3, 0.4, 0.3) if millions < 31 else (0.1, 0.6, 0.3)
+        return cls(demonstrations=8, long=0.003, mixture=mixture)
 
 
 class Corpus:
@@ -57,7 +60,7 @@ class Corpus:
 
     def chat(self, rng: random.Random, level: Level) -> list[Turn]:
         draw: Callable[[random.Random, Level], list[Turn]]
-        (draw,) = rng.choices((self._arithmetic, self._order_entry, self._passage_qa), (0.1, 0.6, 0.3))
+        (draw,) = rng.choices((self._arithmetic, self._order_entry, self._passage_qa), level.mixture)
         return draw(rng, level)
 
     def sample(self, seed: int, chats: int) -> Iterator[str]:

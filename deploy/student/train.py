@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import queue
-import random
 import signal
 import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,11 @@ from transformers import PreTrainedTokenizerFast
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from deploy.student import tokenizer as pieces
-from deploy.student.corpus import Corpus, Level
+from deploy.student.corpus import Corpus
 from deploy.student.model import Shape, Student, as_llama, llama_config
 from deploy.student.muon import Optimiser
 from deploy.student.peers import Peers, join, start
+from deploy.student.rows import Row, Rows, ahead
 
 CHECKPOINT_SECONDS = 600.0
 WARM_UP_STEPS = 50
@@ -46,87 +45,12 @@ class Run:
     """Tokens in one step."""
     tokens: int = 60_000_000
     minutes: float = 60.0
-    decay: float = 0.25
-    rate: float = 0.01
+    decay: float = 0.8
+    rate: float = 0.008
     """Of the matrices; embedding and gains take a fifth of it."""
     average: float = 0.995
     """Of the running mean of the weights, which is what is exported."""
     device: str = "cpu"
-
-
-@dataclass(frozen=True)
-class Row:
-    """Chats end to end, and the positions whose tokens are learned."""
-
-    ids: Tensor
-    lengths: list[int]
-    learned: Tensor
-
-
-class Rows:
-    """A row depends on the seed and the tokens before it alone: resumed runs see what unbroken ones do."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int, row: int) -> None:
-        self.corpus, self.tokenizer, self.seed, self.row = Corpus(), tokenizer, seed, row
-        self.roles = {role: tokenizer.convert_tokens_to_ids(mark) for role, mark in pieces.ROLES.items()}
-        self.end = tokenizer.convert_tokens_to_ids(pieces.END)
-
-    def at(self, seen: int) -> Row:
-        rng = random.Random(f"{self.seed} {seen}")
-        level = Level.at(seen)
-        copies = 0.4 if seen < 1_500_000 else 0.02
-        ids: list[int] = []
-        learned: list[bool] = []
-        lengths: list[int] = []
-        misses = 0
-        while misses < 8 and len(ids) < self.row - 64:
-            chat, marks = self._copies(rng) if rng.random() < copies else self._chat(rng, level)
-            if len(ids) + len(chat) > self.row:
-                misses += 1
-                continue
-            ids += chat
-            learned += marks
-            lengths.append(len(chat))
-        if len(ids) < self.row:
-            lengths.append(self.row - len(ids))
-            learned += [False] * lengths[-1]
-            ids += [self.end] * lengths[-1]
-        return Row(torch.tensor(ids), lengths, torch.tensor(learned).nonzero()[:, 0])
-
-    def _chat(self, rng: random.Random, level: Level) -> tuple[list[int], list[bool]]:
-        turns = self.corpus.chat(rng, level)
-        text = "".join(f"{pieces.ROLES[t.role]}{t.content}{pieces.END}" for t in turns)
-        ids = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
-        learned, replies, on = [], iter([t.learned for t in turns if t.role == "assistant"]), False
-        for token in ids:
-            learned.append(on)
-            if token == self.roles["assistant"]:
-                on = next(replies)
-            elif token == self.end:
-                on = False
-        return ids, learned
-
-    def _copies(self, rng: random.Random) -> tuple[list[int], list[bool]]:
-        """A random passage said again: where looking back for what came before is learned first."""
-        size = len(self.tokenizer)
-        passage = [rng.randrange(5, size) for _ in range(rng.randint(8, 40))]
-        again = rng.randint(1, 3)
-        return passage * (1 + again), [False] * (len(passage) + 1) + [True] * (len(passage) * again - 1)
-
-
-def ahead(rows: Rows, first: int, stride: int) -> Iterator[Row]:
-    """Rows from the one after `first` tokens on, prepared on a thread while the last one trains."""
-    ready: queue.Queue[Row] = queue.Queue(maxsize=8)
-
-    def fill() -> None:
-        seen = first
-        while True:
-            ready.put(rows.at(seen))
-            seen += stride
-
-    threading.Thread(target=fill, daemon=True).start()
-    while True:
-        yield ready.get()
 
 
 class Trainer:
