@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletionUserMessageParam
 
 from tests.integration.conftest import House
 
-QUESTION = "Ann has 12 apples. She buys 5 more. How many apples does Ann have now?"
+QUESTION = "Anna has 12 apples. She buys 8 more. How many apples does Anna have now?"
 USER: ChatCompletionUserMessageParam = {"role": "user", "content": QUESTION}
 
 
