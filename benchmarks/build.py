@@ -30,7 +30,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from compiler.statistics import mean_interval
+from compiler.statistics import paired_test
 from engine.client import EngineClient
 from engine.errors import EngineError
 from programs.loading import load_program
@@ -40,6 +40,7 @@ ROOT = Path(__file__).parent.parent
 DEFAULT_PROGRAM = "arithmetic"
 GOAL = 0.6  # of DSPy's wall time, at an equal or better score
 Side = Literal["ours", "stock"]
+SIDES: tuple[Side, Side] = ("ours", "stock")
 
 
 class BenchmarkFailed(Exception):
@@ -99,8 +100,7 @@ def main() -> None:
 
 def schedule(pairs: int) -> list[tuple[Side, int]]:
     """Ours first in even pairs, stock first in odd ones."""
-    order: tuple[Side, Side] = ("ours", "stock")
-    return [(side, seed) for seed in range(pairs) for side in (order if seed % 2 == 0 else order[::-1])]
+    return [(side, seed) for seed in range(pairs) for side in (SIDES if seed % 2 == 0 else SIDES[::-1])]
 
 
 def _run(side: Side, program: Program, engine: Engine, seed: int, asked: argparse.Namespace) -> Run:
@@ -173,7 +173,7 @@ def _process(command: Sequence[str], folder: Path, environment: Mapping[str, str
 def summarise(runs: Sequence[Run]) -> dict[str, Any]:
     """Means of both sides, ours as a share of theirs, and the difference of the scores with its interval."""
     sides = {}
-    for side in ("ours", "stock"):
+    for side in SIDES:
         timed = [run for run in runs if run.side == side and run.timed]
         every = [run for run in runs if run.side == side]
         means = {
@@ -185,15 +185,16 @@ def summarise(runs: Sequence[Run]) -> dict[str, Any]:
     after = {(run.side, run.seed): run.after for run in runs}
     seeds = sorted({run.seed for run in runs})
     # Rounded, for a sum in another order is no difference.
-    differences = [round(after["ours", seed] - after["stock", seed], 9) for seed in seeds]
+    ours, stock = ([round(after[side, seed], 9) for seed in seeds] for side in SIDES)
+    paired = paired_test(stock, ours)
     return {
         **sides,
         "ratio": {name: sides["ours"][name] / sides["stock"][name] for name in ("seconds", "calls")},
         "score_difference": {
-            "mean": fmean(differences),
-            "low": mean_interval(differences).low,
-            "high": mean_interval(differences).high,
-            "seeds": len(differences),
+            "mean": paired.difference,
+            "low": paired.low,
+            "high": paired.high,
+            "seeds": paired.n,
         },
     }
 
@@ -204,7 +205,7 @@ def table(program: str, runs: Sequence[Run], report: Mapping[str, Any]) -> str:
         f"{program}: seconds, calls and tokens are means of {pairs} pairs, scores of {seeds} seeds",
         "          seconds   calls  prompt tok.  reply tok.  before   after",
     ]
-    for side in ("ours", "stock"):
+    for side in SIDES:
         row = report[side]
         lines.append(
             f"{side:>6} {row['seconds']:9.1f} {row['calls']:7.0f} {row['prompt_tokens']:12.0f} "
