@@ -52,7 +52,9 @@ class InterpretedExecutor:
             values[self.chat.history] = dspy.History(messages=list(inputs.get(self.chat.history) or []))
         trace = [] if self._trace is None else self._trace
         try:
-            with dspy.context(lm=lm, adapter=ProgramAdapter(), disable_history=True, trace=trace, callbacks=[]):
+            with dspy.context(
+                lm=lm, adapter=ProgramAdapter(), disable_history=True, trace=trace, callbacks=[]
+            ):
                 prediction = await self._module.acall(**values)
         except AdapterParseError as error:
             steps = tuple(recorder.steps)
