@@ -172,7 +172,7 @@ def _process(command: Sequence[str], folder: Path, environment: Mapping[str, str
 
 def summarise(runs: Sequence[Run]) -> dict[str, Any]:
     """Means of both sides, ours as a share of theirs, and the difference of the scores with its interval."""
-    sides = {}
+    sides: dict[str, dict[str, float]] = {}
     for side in SIDES:
         timed = [run for run in runs if run.side == side and run.timed]
         every = [run for run in runs if run.side == side]
