@@ -260,7 +260,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[0],
+        "load_average": list(os.getloadavg()),
         "system": platform.platform(),
         "python": platform.python_version(),
         "dspy": version("dspy"),
