@@ -60,7 +60,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=int, default=10, help="seconds of one measurement")
-    parser.add_argument("--repeats", type=int, default=3, help="measurements of which the median counts")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="rounds through all servers; the median counts"
+    )
     parser.add_argument("--rows", default=",".join(SERVERS), help="which servers, by name")
     parser.add_argument(
         "--environments", type=Path, help="keep the rivals' environments in this folder for another run"
@@ -96,19 +98,27 @@ def measure(options: argparse.Namespace) -> list[Row]:
             environments=(options.environments or folder).resolve(),
             upstream=upstream,
             seconds=options.seconds,
-            repeats=options.repeats,
             server_core=cores[-1],
             load_core=cores[0],
         )
         (folder / "demos.json").write_text(json.dumps(DEMOS))
         print("making ready ...", file=sys.stderr, flush=True)
         servers = {name: SERVERS[name](bench) for name in options.rows.split(",")}
-        rows = []
-        for name, server in servers.items():
-            print(f"{name} ...", file=sys.stderr, flush=True)
-            with running(bench, server):
-                rows.append(Row(name, *(load(bench, server, connections) for connections in CONNECTIONS)))
-        return rows
+        seen: dict[tuple[str, int], list[Load]] = {}
+        # In rounds, so that whatever else the machine does falls on all of them alike.
+        for turn in range(options.repeats):
+            for name, server in servers.items():
+                print(f"round {turn + 1}: {name} ...", file=sys.stderr, flush=True)
+                with running(bench, server):
+                    for connections in CONNECTIONS:
+                        seen.setdefault((name, connections), []).append(load(bench, server, connections))
+        return [
+            Row(name, *(median(seen[name, connections]) for connections in CONNECTIONS)) for name in servers
+        ]
+
+
+def median(loads: Sequence[Load]) -> Load:
+    return sorted(loads, key=lambda load: load.requests_per_second)[len(loads) // 2]
 
 
 @contextmanager
@@ -125,14 +135,13 @@ def running(bench: Bench, server: Server) -> Iterator[None]:
 
 
 def load(bench: Bench, server: Server, connections: int) -> Load:
-    """The median of several measurements, after a short one that does not count."""
+    """One measurement, after a short one that does not count."""
     script = bench.folder / "load.lua"
     script.write_text(LUA % {"body": request_body(server.model)})
     url = f"http://127.0.0.1:{server.port}/v1/chat/completions"
     wrk: Command = ["wrk", "-t1", f"-c{connections}", "--timeout", "30s", "-s", script]
     run_wrk(bench, [*wrk, "-d2s", url])
-    found = [run_wrk(bench, [*wrk, f"-d{bench.seconds}s", url]) for _ in range(bench.repeats)]
-    return sorted(found, key=lambda load: load.requests_per_second)[len(found) // 2]
+    return run_wrk(bench, [*wrk, f"-d{bench.seconds}s", url])
 
 
 LUA = """

@@ -34,7 +34,6 @@ class Bench:
     environments: Path
     upstream: str
     seconds: int
-    repeats: int
     server_core: int
     load_core: int
 
