@@ -28,7 +28,7 @@ def test_the_evidence_holds_every_held_out_example(built: str, house: House) -> 
     assert {(row["program"], row["id"]) for row in rows} == {
         (program, number) for program in ("before", "after") for number in range(300)
     }
-    assert build["program"] == "arithmetic"
+    assert build["asked"]["program"] == "arithmetic"
 
 
 def test_a_damaged_release_is_noticed(built: str, house: House) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import time
 import urllib.request
@@ -103,27 +102,33 @@ def test_models_lists_the_release_under_its_names(client: OpenAI, gateway: House
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_engine_stops_when_its_clients_leave(stream: bool, gateway: House) -> None:
-    """So hot, the student rambles to its limit of 128 tokens; sixteen at once take about a second."""
+    """So hot, the student mostly rambles to its limit of 128 tokens; 32 at once take more than a second."""
     before = metric(f"{gateway.engine}/metrics", "vllm:generation_tokens_total")
     async with AsyncOpenAI(base_url=f"{gateway.gateway}/v1", api_key="unused", max_retries=0) as client:
-        await asyncio.gather(*(leave_early(client, stream) for _ in range(16)))
+        left = await asyncio.gather(*(leave_early(client, stream) for _ in range(32)))
+    assert sum(left) > 16
     deadline = time.monotonic() + 5
     while metric(f"{gateway.engine}/metrics", "vllm:num_requests_running") > 0:
         assert time.monotonic() < deadline, "the engine is still at work"
         await asyncio.sleep(0.05)
-    assert metric(f"{gateway.engine}/metrics", "vllm:generation_tokens_total") - before < 16 * 128 / 2
+    assert metric(f"{gateway.engine}/metrics", "vllm:generation_tokens_total") - before < 32 * 128 / 2
 
 
-async def leave_early(client: AsyncOpenAI, stream: bool) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(0.2):
+async def leave_early(client: AsyncOpenAI, stream: bool) -> bool:
+    """Whether the client left; now and then what the student rambles ends before it can."""
+    try:
+        async with asyncio.timeout(0.1):
             reply = await client.chat.completions.create(
                 model="arithmetic", messages=[USER], temperature=2, stream=stream
             )
             if isinstance(reply, openai.AsyncStream):
                 async for _ in reply:
                     pass
-            pytest.fail("the whole answer came before the client could leave")
+    except TimeoutError:
+        return True
+    except openai.APIError as error:
+        assert error.code == "program_output_invalid"
+    return False
 
 
 def test_prometheus_counts_requests_tokens_and_cost(client: OpenAI, gateway: House) -> None:
