@@ -199,11 +199,10 @@ async def test_a_model_that_can_not_be_loaded_is_told_in_the_engines_words(
 async def test_the_bundled_student_runs_for_the_while_when_nothing_is_up(tmp_path: Path) -> None:
     others = set(descendants(os.getpid()))  # engines of the rest of the session
     home = home_with_environments(tmp_path)
-    others = descendants(os.getpid())
     async with open_student(Settings(home=home.root), progress=print) as student:
         reply = await student.client.complete(ASK, {"max_tokens": 8})
         assert (student.client.model, student.context_tokens) == ("smallforge-student", 8192)
         assert reply.usage is not None and running_engines(home) == []
         assert student.fingerprint.weights == find_model(None).weights_digest()
-        family = descendants(os.getpid()) - others
+        family = [pid for pid in descendants(os.getpid()) if pid not in others]
     assert family and all_gone(family)
