@@ -5,10 +5,13 @@ Plain frozen data: knows nothing of how it is shown, and nothing below a build p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+Role = Literal["student", "teacher", "proposer"]
+ContenderName = Literal["zero-shot", "manual few-shot", "teacher", "champion", "compiled"]
 Stage = Literal["load", "check", "estimate", "optimise", "lower", "baseline", "score", "decide", "write"]
 STAGES: tuple[Stage, ...] = (
     "load", "check", "estimate", "optimise", "lower", "baseline", "score", "decide", "write",
@@ -20,8 +23,10 @@ class ScoreSummary:
     """Scores of one program on the held-out examples.
 
     `low` and `high` bound the mean with 95 % confidence. `unparseable` replies could not be read, `cut` ones
-    hit the token limit, `errors` are examples on which the program or the metric failed; all three score 0.
-    Tokens and USD are means; None where the engine counts no tokens or its price is unknown.
+    hit the token limit, `errors` are examples on which the program or the metric failed, `unchecked` answers
+    fail a declared check, `too_long` prompts do not fit the window, `refused` ones the engine would not
+    answer; all of them score 0. Tokens and USD are means, seconds are quantiles over answers; None where the
+    engine counts no tokens, its price is unknown or nothing was answered.
     """
 
     mean: float
@@ -35,11 +40,18 @@ class ScoreSummary:
     usd_per_answer: float | None
     cut: int = 0
     prompt_tokens_per_answer: float | None = None
+    unchecked: int = 0
+    too_long: int = 0
+    refused: int = 0
+    seconds_p50: float | None = None
+    seconds_p95: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """Means of a weighted metric's parts, by their names."""
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Compiled against unoptimised on the same examples; `difference` is a mean with its 95 % interval."""
+    """Two programs on the same examples; `difference` is a mean with its 95 % interval, second less first."""
 
     difference: float
     low: float
@@ -52,6 +64,20 @@ class PairedTest:
 
 
 @dataclass(frozen=True)
+class PhaseSpent:
+    """What one phase of a build took of one model, which is known by its role."""
+
+    phase: Stage
+    role: Role
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float | None
+    seconds: float
+    """Sum over the calls, which overlap."""
+
+
+@dataclass(frozen=True)
 class Spent:
     """All that the build has used so far, also before an interruption; `usd` is None if unknown."""
 
@@ -60,6 +86,7 @@ class Spent:
     completion_tokens: int
     usd: float | None
     seconds: float
+    phases: tuple[PhaseSpent, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,13 +117,18 @@ class Scored:
 
 @dataclass(frozen=True)
 class CandidateScored:
-    """A candidate is done with; of a dropped one `score` is the most it could still have reached."""
+    """A candidate is done with; of a dropped one `score` is the most it could still have reached.
+
+    `prompt_tokens` is the constant part of its prompt, None where no one could count it.
+    """
 
     name: str
     score: float
     n: int
     best: bool
     dropped: bool
+    prompt_tokens: int | None = None
+    demos: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,11 +140,25 @@ class Estimated:
     completion_tokens: int
     seconds: float
     usd: float | None
+    phases: tuple[PhaseSpent, ...] = ()
 
 
 @dataclass(frozen=True)
 class Log:
     text: str
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One program on the test examples; `against` compares it, first, with the compiled one, second.
+
+    `corrected_p` is `against.p` after Holm's correction over all comparisons of the build.
+    """
+
+    name: ContenderName
+    summary: ScoreSummary
+    against: PairedTest | None = None
+    corrected_p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +182,10 @@ class BuildResult:
     seconds: float
     spent: Spent
     optimizer: str
+    contenders: tuple[Contender, ...] = ()
+    """All that was scored beside each other, the compiled program last."""
+    stopped: str | None = None
+    """Why the search ended before it was through: a ceiling, or the target; None when it ended by itself."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,103 @@
+"""`compiler build`: a program becomes a release."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+
+from compiler.options import choice, console, read_flags, rows, with_settings
+from compiler.request import DEFAULT_OPTIMIZER, BuildRequest, DataPaths
+from compiler.run import Asked, ModelChoice, run_build
+from programs.loading import load_program
+
+
+@click.command()
+@click.argument("program")
+@rows("data", "Rows to train with instead of the program's own; what else is missing is cut from them.")
+@rows("dev", "Rows to select with.")
+@rows("test", "Rows to measure with, held out from everything else.")
+@click.option(
+    "--optimizer",
+    default=DEFAULT_OPTIMIZER,
+    show_default=True,
+    help="LabeledFewShot, BootstrapFewShot, ...; an unknown one lists all. 'none' releases PROGRAM as it is.",
+)
+@click.option("--set", "arguments", multiple=True, metavar="KEY=VALUE", help="An argument of the optimiser.")
+@click.option(
+    "--student", metavar="URL|NAME", help="OpenAI-compatible server, or a student of the configuration."
+)
+@click.option(
+    "--teacher", metavar="URL|NAME", help="The same for the teacher; without it the student teaches."
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of the split and of every random choice."
+)
+@click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at once. [16]")
+@click.option("--max-usd", type=click.FloatRange(min=0), help="Stop where it would cost, or has cost, more.")
+@click.option("--target", type=click.FloatRange(0, 1), help="Exit with 3 when the test score is lower.")
+@click.option("--gain", type=click.FloatRange(-1, 1), help="Exit with 3 when the gain is lower.")
+@click.option("--mlflow-uri", metavar="URI|off", help="MLflow server or store. [SQLite in .smallforge]")
+@click.option("--resume", metavar="BUILD_ID", help="Go on with an interrupted build, its options repeated.")
+@with_settings
+def build(program: str, **flags: Any) -> None:
+    """Optimise PROGRAM, prove the gain, write a release.
+
+    PROGRAM is a name that `compiler programs` lists, or the path of a .py file.
+    """
+    settings = read_flags(flags)
+    compiling = settings.compiler
+    max_usd = compiling.max_usd if flags["max_usd"] is None else flags["max_usd"]
+    request = BuildRequest(
+        program=load_program(program),
+        data=DataPaths(flags["data"], flags["dev"], flags["test"]),
+        optimizer=flags["optimizer"],
+        arguments=_arguments(flags["arguments"]),
+        seed=flags["seed"],
+        concurrency=flags["concurrency"] or compiling.concurrency,
+        max_usd=max_usd,
+        target=flags["target"],
+        required_gain=flags["gain"],
+        releases=settings.releases,
+        state=settings.state,
+        build_id=flags["resume"],
+    )
+    asked = Asked(
+        request=request,
+        student=ModelChoice(settings) if flags["student"] is None else choice(flags, flags["student"]),
+        teacher=None if flags["teacher"] is None else choice(flags, flags["teacher"]),
+        mlflow_uri=flags["mlflow_uri"] or compiling.mlflow_uri,
+        again=_resuming(sys.argv[1:]),
+    )
+    sys.exit(run_build(asked, console(), Console(stderr=True)))
+
+
+def _arguments(pairs: Sequence[str]) -> dict[str, object]:
+    """`key=value` pairs; a value that is JSON is read as such, any other is a text."""
+    arguments: dict[str, object] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise click.BadParameter(
+                f"{pair!r} is no KEY=VALUE, as in --set max_labeled_demos=8", param_hint="--set"
+            )
+        try:
+            arguments[key] = json.loads(value)
+        except ValueError:
+            arguments[key] = value
+    return arguments
+
+
+def _resuming(arguments: Sequence[str]) -> Callable[[str], str]:
+    """How this command goes on with the build of an id: itself, with --resume."""
+    kept = [
+        a
+        for i, a in enumerate(arguments)
+        if not a.startswith("--resume") and arguments[i - 1 : i] != ["--resume"]
+    ]
+    return lambda build_id: shlex.join(["compiler", *kept, "--resume", build_id])

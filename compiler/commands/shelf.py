@@ -1,0 +1,81 @@
+"""`compiler list`, `show`, `verify`, `promote`, `rollback`: releases that are there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from rich.table import Table
+
+from compiler import releases as shelf
+from compiler.options import complain, console, read_flags, with_settings
+from programs.errors import ProgramError
+
+
+@click.command("list")
+@with_settings
+def list_(**flags: Any) -> None:
+    """List all releases with their scores before and after."""
+    root = read_flags(flags).releases
+    shelved = shelf.list_releases(root)
+    if not shelved:
+        click.echo(f"no releases in {str(root)!r}; `compiler build PROGRAM` writes one")
+        return
+    table = Table("release", "aliases", "kind", "score", "interval", "n", "p", box=None, pad_edge=False)
+    for release in shelved:
+        scores = release.scores
+        table.add_row(release.name, ", ".join(release.aliases), release.kind, *shelf.score_cells(scores))
+    console().print(table)
+    for release in shelved:
+        if release.problem:
+            complain(f"{release.name}: {release.problem}")
+
+
+@click.command()
+@click.argument("name", metavar="NAME[@VERSION]")
+@with_settings
+def show(name: str, **flags: Any) -> None:
+    """Show what a release is and what it scored.
+
+    Without a version it is the champion.
+    """
+    for label, text in shelf.describe_release(read_flags(flags).releases, name):
+        click.echo(f"{label:<9} {text}")
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME[@VERSION]]...")
+@with_settings
+def verify(names: Sequence[str], **flags: Any) -> None:
+    """Check releases and their evidence.
+
+    Without names, all of them.
+    """
+    root = read_flags(flags).releases
+    broken = 0
+    for name in names or [release.name for release in shelf.list_releases(root)]:
+        try:
+            click.echo(shelf.verify_release(root, name))
+        except ProgramError as error:
+            complain(f"{name}: {error}")
+            broken += 1
+    sys.exit(2 if broken else 0)
+
+
+@click.command()
+@click.argument("name", metavar="NAME@VERSION|NAME@candidate")
+@click.option("--reason", default="promoted by hand", help="Kept beside the alias.")
+@with_settings
+def promote(name: str, reason: str, **flags: Any) -> None:
+    """Make a release the champion of its program."""
+    click.echo(shelf.promote(read_flags(flags).releases, name, reason))
+
+
+@click.command()
+@click.argument("name")
+@with_settings
+def rollback(name: str, **flags: Any) -> None:
+    """Make the previous champion champion again."""
+    click.echo(shelf.rollback(read_flags(flags).releases, name))

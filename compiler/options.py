@@ -1,0 +1,49 @@
+"""What the verbs of the `compiler` command share: their settings, models by name or URL, where they print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from compiler.run import ModelChoice
+from engine.settings import Settings, read_settings
+
+_WIDTH_OF_A_LOG = 140  # columns, where there is no terminal to ask
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """The options from which every command gets its settings."""
+    folder = click.Path(path_type=Path)
+    releases = click.option("--releases", type=folder, metavar="DIR", help="Folder of releases. [./releases]")
+    config = click.option("--config", type=folder, metavar="FILE", help="Configuration. [./smallforge.toml]")
+    return releases(config(command))
+
+
+def rows(name: str, what: str) -> Callable[..., Any]:
+    return click.option(f"--{name}", type=click.Path(path_type=Path), metavar="ROWS.jsonl", help=what)
+
+
+def read_flags(flags: Mapping[str, Any], **more: object) -> Settings:
+    releases = {} if flags["releases"] is None else {"releases": str(flags["releases"])}
+    return read_settings(flags["config"], {**releases, **more})
+
+
+def choice(flags: Mapping[str, Any], given: str) -> ModelChoice:
+    """A model by the name it is configured under, or by its URL, which is a configuration of its own."""
+    if "://" in given:
+        return ModelChoice(read_flags(flags, student=given))
+    return ModelChoice(read_flags(flags), given)
+
+
+def console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH_OF_A_LOG)
+
+
+def complain(*lines: str) -> None:
+    for line in lines:
+        click.echo(line, err=True)
