@@ -6,6 +6,8 @@ ProgramError
 ├── DataInvalid           rows that don't fit the program; carries every mistake
 ├── InputInvalid          a request's inputs don't fit the plan
 ├── ReplyUnparseable      the model's reply doesn't hold the declared outputs
+├── CheckFailed           the answer breaks a declared check, also when asked again
+├── MetricError           a metric gives no score, or lacks what it needs for one
 ├── LoweringImpossible    the module is no constant prompt; carries the reason
 └── ReleaseError
     ├── ReleaseNotFound
@@ -15,7 +17,11 @@ ProgramError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from programs.execution import Step
 
 
 class ProgramError(Exception):
@@ -48,6 +54,22 @@ class InputInvalid(ProgramError):
 
 class ReplyUnparseable(ProgramError):
     """The reply lacks an output or holds a value that is not of its type."""
+
+
+class CheckFailed(ProgramError):
+    """Every attempt broke a check; carries all their steps, the last one's outputs and what it broke."""
+
+    def __init__(
+        self, message: str, steps: Sequence[Step], outputs: Mapping[str, Any], reasons: Sequence[str]
+    ) -> None:
+        self.steps = tuple(steps)
+        self.outputs = outputs
+        self.reasons = tuple(reasons)
+        super().__init__(message)
+
+
+class MetricError(ProgramError):
+    """A metric that can't say; its text tells its author or the build's user what to do."""
 
 
 class LoweringImpossible(ProgramError):

@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from programs.errors import ProgramInvalid
+from programs.measuring import metric_name, read_verdict
 from programs.program import Metric
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class WeightedSum:
 
     def __call__(self, example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:
         total = sum(weight for _, weight in self.parts)
-        return sum(weight * metric(example, prediction, trace) for metric, weight in self.parts) / total
+        scores = (read_verdict(part, part(example, prediction, trace)).score for part, _ in self.parts)
+        return sum(score * weight for score, (_, weight) in zip(scores, self.parts, strict=True)) / total
 
 
 def exact_match(field: str, *, normalise: bool = False) -> FieldMetric:
@@ -87,13 +89,8 @@ def weighted_sum(*parts: tuple[Metric, float]) -> WeightedSum:
     """The weighted mean of metrics, as in `weighted_sum((exact_match("code"), 3), (token_f1("note"), 1))`."""
     if not parts or any(weight < 0 for _, weight in parts) or not any(weight for _, weight in parts):
         raise ProgramInvalid("weighted_sum needs at least one metric, no negative weight and one above zero")
-    names = (f"{weight:g} {getattr(metric, 'name', 'metric')}" for metric, weight in parts)
+    names = (f"{weight:g} {metric_name(metric)}" for metric, weight in parts)
     return WeightedSum(" + ".join(names), parts)
-
-
-def metric_name(metric: Metric) -> str:
-    """What to call a metric on screen and in evidence; a plain function goes by its own name."""
-    return str(getattr(metric, "name", None) or getattr(metric, "__name__", type(metric).__name__))
 
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")

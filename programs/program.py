@@ -9,17 +9,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from programs.checks import MOST_CHECK_RETRIES
+from programs.errors import ProgramInvalid
+
 if TYPE_CHECKING:
     import dspy
+
+    from programs.checks import Check
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 class Metric(Protocol):
-    """Scores one prediction against its example, from 0 (wrong) to 1 (right)."""
+    """Scores one prediction against its example, from 0 (wrong) to 1 (right).
 
-    def __call__(self, example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float: ...
+    Gives a number, a `dspy.Prediction(score=, feedback=)` or a `Measured`; may be `async`.
+    `programs.measuring.measure` reads them all.
+    """
+
+    def __call__(self, example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -71,3 +80,16 @@ class Program:
     chat: Chat
     sampling: Sampling = field(default_factory=Sampling)
     description: str = ""
+    checks: tuple[Check, ...] = ()
+    """What every answer must hold; one that does not is asked for again, and never given out."""
+    check_retries: int = 1
+    """How often the model is asked again, 0 to 3 times, before the run fails."""
+    handpicked: Callable[[], Sequence[dspy.Example]] | None = None
+    """Demonstrations a person would choose: the manual few-shot prompt that a build is compared with."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.check_retries <= MOST_CHECK_RETRIES:
+            raise ProgramInvalid(
+                f"program {self.name!r} has check_retries={self.check_retries!r}: allowed are 0 to "
+                f"{MOST_CHECK_RETRIES}"
+            )

@@ -13,7 +13,7 @@ import pytest
 from compiler.new import NewProgram, NewProgramRefused, Written, new_program
 from programs.errors import DataInvalid
 from programs.loading import load_program
-from programs.metrics import metric_name
+from programs.measuring import metric_name
 from programs.plan import Field
 from programs.program import Program
 from programs.signature import signature_fields

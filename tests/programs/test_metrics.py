@@ -6,10 +6,10 @@ import dspy
 import pytest
 
 from programs.errors import ProgramInvalid
+from programs.measuring import metric_name
 from programs.metrics import (
     containment,
     exact_match,
-    metric_name,
     normalise_text,
     numeric_match,
     read_number,
@@ -20,7 +20,7 @@ from programs.program import Metric
 
 
 def score(metric: Metric, labelled: object, predicted: object, trace: object = None) -> float:
-    return metric(dspy.Example(answer=labelled), dspy.Prediction(answer=predicted), trace)
+    return float(metric(dspy.Example(answer=labelled), dspy.Prediction(answer=predicted), trace))
 
 
 @pytest.mark.parametrize(
