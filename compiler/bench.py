@@ -11,10 +11,13 @@ from typing import NamedTuple
 
 import dspy
 
-from compiler.candidate import Candidate, Demo, demo_of
+from compiler.answers import Answer
+from compiler.calls import RecordedModel
+from compiler.candidate import PLAIN, Candidate, Demo, demo_of
+from compiler.errors import SearchEnded
 from compiler.events import Event
 from compiler.lowering import executor, interpreted, lower, sole_predictor
-from compiler.scoring import Answer, Scorer, Trace
+from compiler.scoring import Scorer, Trace
 from compiler.split import Examples
 from programs.errors import LoweringImpossible
 from programs.execution import Executor, Outcome, PlanExecutor
@@ -32,8 +35,19 @@ class Subject(NamedTuple):
 
 
 class Pace(NamedTuple):
+    """How fast to go, and the dev score at which to stop."""
+
     seed: int
     concurrency: int
+    target: float | None = None
+
+
+class Crew(NamedTuple):
+    """Who answers, who shows how, and the model that writes instructions."""
+
+    student: Scorer
+    teacher: Scorer
+    proposer: RecordedModel
 
 
 class Bench:
@@ -43,18 +57,35 @@ class Bench:
         self,
         subject: Subject,
         examples: tuple[Examples, Examples],
-        student: Scorer,
-        teacher: Scorer,
+        crew: Crew,
         pace: Pace,
         report: Callable[[Event], None],
     ) -> None:
         """`examples` are those to train and those to select with."""
         self.subject = subject
         self.train, self.dev = examples
-        self.seed, self.concurrency = pace
+        self.student, self.teacher, self.proposer = crew
+        self.seed, self.concurrency, self.target = pace
         self.report = report
-        self._student, self._teacher = student, teacher
+        self.best: tuple[Candidate, float | None] = (PLAIN, None)
         self._executors: dict[Candidate, Executor] = {}
+
+    def offer(self, candidate: Candidate, score: float | None = None) -> None:
+        """A usable candidate with its score on all dev examples, None where it has none.
+
+        The best one offered is what a search that is ended early comes to; of those without a score the last.
+
+        Raises:
+            SearchEnded: the score reaches the target.
+        """
+        _, best = self.best
+        if best is None or (score is not None and score > best):
+            self.best = candidate, score
+        if score is not None and self.target is not None and score >= self.target:
+            raise SearchEnded(
+                f"the search was ended: {candidate.name!r} scores {score:.3f} on the dev examples, the "
+                f"target is {self.target:g}"
+            )
 
     def predictors(self) -> Mapping[str, dspy.Predict]:
         return dict(self.subject.module.named_predictors())
@@ -63,7 +94,7 @@ class Bench:
         """The student's answer under this candidate's prompts, judged."""
         if candidate not in self._executors:
             self._executors[candidate] = executor(self.subject.module, self.subject.program, candidate)
-        return await self._student.answer(self._executors[candidate], example)
+        return await self.student.answer(self._executors[candidate], example)
 
     async def show(
         self,
@@ -78,7 +109,7 @@ class Bench:
         """
         run = _TracedRun(self.subject, candidate, example)
         params = {} if temperature is None else {"temperature": temperature}
-        answer = await self._teacher.answer(run.executor, example, params, run.trace_of)
+        answer = await self.teacher.answer(run.executor, example, params, run.trace_of)
         passed = answer.score > 0 if threshold is None else answer.score >= threshold
         return run.shown() if passed and answer.fault is None else None
 

@@ -11,8 +11,9 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from compiler.bench import Bench, Pace, Subject
+from compiler.bench import Bench, Crew, Pace, Subject
 from compiler.candidate import PLAIN
+from compiler.contenders import Entry, test_all
 from compiler.decision import decide, refuse_below
 from compiler.estimate import Foresight, estimate, refuse_above
 from compiler.events import Began, BuildResult, Event, Finished, Log, Scored, StageStarted
@@ -22,21 +23,20 @@ from compiler.optimizers import make_optimizer, optimizer_name
 from compiler.proof import REPLIES, lower_proven
 from compiler.publication import check_writable, draft_release, publish
 from compiler.rehearsal import check_fit, fields_needed, rehearse
-from compiler.request import BoundModel, BuildRequest, DataPaths
-from compiler.scoring import Judge, Scorer, score_all
+from compiler.request import BuildRequest, Cast, DataPaths
+from compiler.scoring import Judge, Scorer
+from compiler.search import search
 from compiler.spending import Spending
 from compiler.split import Parts, load_parts
 from compiler.workshop import identity_of, is_begun, new_build_id, open_workshop, record_look
 
-__all__ = ["BuildRequest", "DataPaths", "build"]
+__all__ = ["BuildRequest", "Cast", "DataPaths", "build"]
 
 Report = Callable[[Event], None]
 SPENDING_EVERY = 0.5  # seconds
 
 
-async def build(
-    request: BuildRequest, student: BoundModel, teacher: BoundModel | None = None
-) -> AsyncGenerator[Event, None]:
+async def build(request: BuildRequest, cast: Cast) -> AsyncGenerator[Event, None]:
     """Builds, yielding what happens as it happens; the last event is Finished.
 
     Raises:
@@ -45,7 +45,7 @@ async def build(
         EngineError, ProgramError: as they are.
     """
     events: asyncio.Queue[Event | None] = asyncio.Queue()
-    work = asyncio.ensure_future(_build(request, student, teacher or student, events.put_nowait))
+    work = asyncio.ensure_future(_build(request, cast, events.put_nowait))
     work.add_done_callback(lambda _: events.put_nowait(None))
     try:
         while (event := await events.get()) is not None:
@@ -57,9 +57,7 @@ async def build(
     refuse_below(request, result)
 
 
-async def _build(
-    request: BuildRequest, student: BoundModel, teacher: BoundModel, report: Report
-) -> BuildResult:
+async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResult:
     begun = time.monotonic()
     program, build_id = request.program, request.build_id or new_build_id()
     report(Began(build_id, resumed=is_begun(request.state, build_id)))
@@ -73,9 +71,9 @@ async def _build(
     for note in parts.notes:
         report(Log(note))
 
-    asked = _asked(request, parts, student, teacher)
-    with open_workshop(request, build_id, asked, (student, teacher)) as shop:
-        judge = Judge(program.metric)
+    asked = _asked(request, parts, cast)
+    with open_workshop(request, build_id, asked, cast) as shop:
+        judge = Judge(program.metric, shop.teacher)
         scorer, teaching = Scorer(judge, shop.student), Scorer(judge, shop.teacher)
         plain = executor(module, program, PLAIN)
         report = _with_spending(report, shop.spending)
@@ -86,32 +84,31 @@ async def _build(
         report(StageStarted("estimate"))
         known = Foresight(parts.train, len(parts.dev), len(parts.test), rehearsal)
         estimated = estimate(optimizer, known, shop.charges)
-        refuse_above(request.max_usd, estimated, shop.spending.spent().usd)
+        refuse_above(request.ceiling.usd, estimated, shop.spending.spent().usd)
         if estimated is not None:
             report(estimated)
 
         report(StageStarted("optimise"))
-        pace = Pace(request.seed, request.concurrency)
-        bench = Bench(Subject(program, module), (parts.train, parts.dev), scorer, teaching, pace, report)
-        candidate = await optimizer.optimise(bench)
+        pace = Pace(request.seed, request.concurrency, request.target)
+        crew = Crew(scorer, teaching, shop.proposer)
+        bench = Bench(Subject(program, module), (parts.train, parts.dev), crew, pace, report)
+        candidate, stopped = await search(optimizer, bench)
 
         report(StageStarted("lower"))
         lowered = lower_proven(
-            (program, module), candidate, student.context_tokens, parts.all(), shop.ledger.texts(REPLIES)
+            (program, module), candidate, cast.student.context_tokens, parts.all(), shop.ledger.texts(REPLIES)
         )
 
         looks = record_look(request.state, parts.fingerprints()["test"], build_id, program.name)
-        report(StageStarted("baseline", len(parts.test)))
-        before = await score_all(scorer, plain, parts.test, "baseline", report)
-        report(StageStarted("score", len(parts.test)))
-        after = await score_all(scorer, lowered.executor, parts.test, "score", report)
+        entries = [Entry("zero-shot", plain, scorer), Entry("compiled", lowered.executor, scorer)]
+        tested = await test_all(entries, parts.test, report)
         judge.check()
 
         report(StageStarted("decide"))
-        draft = draft_release(program, module, candidate, lowered.plan, student)
-        taught = None if teacher is student else rehearsal.teacher
+        draft = draft_release(program, module, candidate, lowered.plan, cast.student)
+        taught = None if cast.teacher is None else rehearsal.teacher
         findings = Findings(
-            asked, parts, candidate, before, after, taught, estimated, shop.prices, lowered, looks
+            asked, parts, candidate, tested, taught, estimated, shop.prices, lowered, looks, stopped
         )
         seconds = time.monotonic() - begun
         result = decide(request, build_id, draft, findings, shop.spending.spent(), seconds)
@@ -122,7 +119,7 @@ async def _build(
     return result
 
 
-def _asked(request: BuildRequest, parts: Parts, student: BoundModel, teacher: BoundModel) -> dict[str, Any]:
+def _asked(request: BuildRequest, parts: Parts, cast: Cast) -> dict[str, Any]:
     """What makes two builds the same build."""
     program = request.program
     return {
@@ -132,8 +129,10 @@ def _asked(request: BuildRequest, parts: Parts, student: BoundModel, teacher: Bo
         "seed": request.seed,
         "sampling": program.sampling.as_request(),
         "data": parts.fingerprints(),
-        "student": identity_of(student),
-        "teacher": None if teacher is student else identity_of(teacher),
+        "token_price_weight": request.token_price_weight,
+        "student": identity_of(cast.student),
+        "teacher": cast.teacher and identity_of(cast.teacher),
+        "proposer": cast.proposer and identity_of(cast.proposer),
     }
 
 
@@ -143,6 +142,8 @@ def _with_spending(report: Report, spending: Spending) -> Report:
 
     def tell(event: Event) -> None:
         nonlocal told
+        if isinstance(event, StageStarted):
+            spending.begin(event.stage)
         now = time.monotonic()
         if not isinstance(event, Scored) or now - told >= SPENDING_EVERY:
             told = now

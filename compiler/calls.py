@@ -16,8 +16,9 @@ from typing import NamedTuple
 import orjson
 
 from compiler.charge import Charge
-from compiler.errors import CompilerError
-from compiler.ledger import Ledger, RecordedReply, RecordedUsage
+from compiler.errors import CompilerError, SearchEnded
+from compiler.events import Role
+from compiler.ledger import Ledger, Made, RecordedReply, RecordedUsage
 from compiler.spending import Spending
 from engine.errors import (
     ContextWindowExceeded,
@@ -47,6 +48,7 @@ class Books(NamedTuple):
     ledger: Ledger
     spending: Spending
     charge: Charge
+    role: Role = "student"
 
 
 class RecordedModel:
@@ -62,7 +64,7 @@ class RecordedModel:
     ) -> None:
         self.failure: CompilerError | EngineError | None = None
         self._model = model
-        self._ledger, self._spending, self._charge = books
+        self._ledger, self._spending, self._charge, self.role = books
         self._identity = digest(canonical_json(dict(identity))).encode()
         self._slots = slots
         self._answered = False  # an engine that never answered is not worth waiting for
@@ -113,13 +115,18 @@ class RecordedModel:
             async with self._slots:
                 self._spending.check()
                 reply = await self._ask(messages, params)
-                self._ledger.record(key, occurrence, reply)
-                self._spending.add(reply)
+                self._ledger.record(key, occurrence, reply, Made(self._spending.phase, self.role))
+                self._spending.add(reply, self.role)
         except (CompilerError, EngineError) as error:
             if not self._concerns_one_prompt(error):
                 self.failure = self.failure or error
             raise
         return reply
+
+    def forgive_ceiling(self) -> None:
+        """After a search that a ceiling ended, calls of the phases that follow are made again."""
+        if isinstance(self.failure, SearchEnded):
+            self.failure = None
 
     def _concerns_one_prompt(self, error: Exception) -> bool:
         """A prompt that is too long; or a refusal, for its content say, by a model that answered others."""

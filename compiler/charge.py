@@ -90,10 +90,11 @@ class HourlyBill:
 
 
 class Charges(NamedTuple):
-    """Of both models; of one and the same where the student teaches itself."""
+    """By role; of one and the same model where it plays several."""
 
     student: Charge
     teacher: Charge
+    proposer: Charge
 
 
 def charge_by(price: Price | None) -> Charge:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from compiler.answers import summarise
+from compiler.contenders import Tested
 from compiler.errors import TargetMissed
-from compiler.events import BuildResult, Spent
+from compiler.events import BuildResult, Contender, Spent
 from compiler.evidence import Findings
 from compiler.optimizers import optimizer_name
 from compiler.publication import Draft, alias_for
 from compiler.request import BuildRequest
-from compiler.scoring import summarise
-from compiler.statistics import paired_test
+from compiler.statistics import holm, paired_test
 
 SIGNIFICANCE = 0.05
 
@@ -37,7 +40,21 @@ def decide(
         seconds=seconds,
         spent=spent,
         optimizer=optimizer_name(request.optimizer),
+        contenders=compare(findings.tested, request.seed),
+        stopped=findings.stopped,
     )
+
+
+def compare(tested: Sequence[Tested], seed: int) -> tuple[Contender, ...]:
+    """Every contender, each but the last compared with the last, which is the compiled program."""
+    compiled = [answer.score for answer in tested[-1].answers]
+    tests = [paired_test([answer.score for answer in one.answers], compiled, seed) for one in tested[:-1]]
+    corrected = holm([test.p for test in tests])
+    others = [
+        Contender(one.name, summarise(one.answers, seed), test, p)
+        for one, test, p in zip(tested[:-1], tests, corrected, strict=True)
+    ]
+    return (*others, Contender(tested[-1].name, summarise(tested[-1].answers, seed)))
 
 
 def refuse_below(request: BuildRequest, result: BuildResult) -> None:

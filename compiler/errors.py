@@ -11,6 +11,7 @@
     │   ├── CeilingExceeded       the build would cost, or has cost, more than allowed
     │   ├── BuildMismatch         a resumed build is asked for something else, or is finished
     │   └── StateNotWritten       the disk is full or refuses
+    ├── SearchEnded               the search is over before it is through; what it found goes on being built
     ├── TargetMissed              built and released, but below what was asked: exit code 3
     └── BuildFault                our own mistake: exit code 1
 
@@ -66,6 +67,10 @@ class BuildMismatch(UserMistake):
 
 class StateNotWritten(UserMistake):
     pass
+
+
+class SearchEnded(CompilerError):
+    """A ceiling or the target ended the search: the best candidate so far is taken. Its text says which."""
 
 
 class TargetMissed(CompilerError):

@@ -11,11 +11,11 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import dspy
 
+from compiler.answers import Answer
 from compiler.charge import Charge, Charges
 from compiler.errors import CeilingExceeded
 from compiler.events import Estimated
 from compiler.rehearsal import Rehearsal
-from compiler.scoring import Answer
 
 CHARACTERS_PER_TOKEN = 4  # English text, roughly; only what demonstrations add is guessed with it
 

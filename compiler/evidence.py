@@ -15,14 +15,17 @@ from typing import Any
 import dspy
 import orjson
 
+from compiler.answers import Answer, summarise
 from compiler.candidate import Candidate
-from compiler.events import BuildResult, Estimated
+from compiler.contenders import Tested
+from compiler.events import BuildResult, Estimated, Role
 from compiler.proof import Lowered
-from compiler.scoring import Answer, summarise
 from compiler.split import Parts
 from engine.prices import Price
 from programs.data import content_key
 
+ROW_NAMES = {"zero-shot": "before", "compiled": "after"}
+"""What a contender is called in a scorecard where its role there is what counts."""
 LIBRARIES = ("smallforge", "dspy", "pydantic", "orjson", "json-repair", "scipy", "numpy", "aiohttp")
 
 
@@ -33,15 +36,25 @@ class Findings:
     asked: dict[str, Any]
     parts: Parts
     candidate: Candidate
-    before: Sequence[Answer]
-    after: Sequence[Answer]
+    tested: Sequence[Tested]
+    """All contenders, the unoptimised program first, the compiled one last."""
     taught: Sequence[Answer] | None
     """A teacher's answers to training questions, unoptimised; None where there is no teacher."""
     estimated: Estimated | None
-    prices: Mapping[str, Price | None]
+    prices: Mapping[Role, Price | None]
     lowered: Lowered
     looks: int
     """Other builds that had seen these test examples before this one did."""
+    stopped: str | None
+    """Why the search ended before it was through."""
+
+    @property
+    def before(self) -> Sequence[Answer]:
+        return self.tested[0].answers
+
+    @property
+    def after(self) -> Sequence[Answer]:
+        return self.tested[-1].answers
 
 
 def evidence_files(result: BuildResult, findings: Findings) -> dict[str, bytes]:
@@ -75,6 +88,8 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
         },
         "teacher": findings.taught and asdict(summarise(findings.taught)),
         "candidate": {"name": findings.candidate.name, "demos": findings.candidate.demo_count},
+        "stopped": findings.stopped,
+        "contenders": [asdict(contender) for contender in result.contenders],
         "scores": {
             "before": asdict(result.baseline),
             "after": asdict(result.compiled),
@@ -95,12 +110,13 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
 
 
 def _rows(findings: Findings) -> list[bytes]:
-    """One line per held-out example and program, `before` being the unoptimised one."""
+    """One line per held-out example and contender."""
     rows = []
     for index, example in enumerate(findings.parts.test):
         key = content_key(example)[:16]
-        for program, answers in (("before", findings.before), ("after", findings.after)):
-            rows.append(_row(index, key, program, example, answers[index]))
+        for tested in findings.tested:
+            program = ROW_NAMES.get(tested.name, tested.name)
+            rows.append(_row(index, key, program, example, tested.answers[index]))
     return rows
 
 
@@ -110,6 +126,8 @@ def _row(index: int, key: str, program: str, example: dspy.Example, answer: Answ
         "example": key,
         "program": program,
         "score": answer.score,
+        "parts": answer.parts,
+        "feedback": answer.feedback,
         "output": {name: value for name, value in answer.outputs.items()},
         "expected": dict(example.labels().items()),
         "fault": answer.fault,
@@ -118,5 +136,6 @@ def _row(index: int, key: str, program: str, example: dspy.Example, answer: Answ
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
         "usd": answer.usd,
+        "seconds": answer.seconds,
     }
     return orjson.dumps(row, default=str) + b"\n"

@@ -7,14 +7,15 @@ repeats apart. Knows nothing of how calls are made.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from compiler.errors import StateNotWritten
+from compiler.events import Role, Stage
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
@@ -29,8 +30,10 @@ CREATE TABLE IF NOT EXISTS calls (
     cached_tokens INTEGER,
     usd REAL,
     seconds REAL NOT NULL,
+    phase TEXT NOT NULL,
+    role TEXT NOT NULL,
     PRIMARY KEY (key, occurrence)
-) WITHOUT ROWID
+)
 """
 
 
@@ -57,6 +60,16 @@ class RecordedReply:
     seconds: float
 
 
+class Made(NamedTuple):
+    """In which phase of the build a call was made, and of which of its models."""
+
+    phase: Stage = "check"
+    role: Role = "student"
+
+
+FIRST = Made()
+
+
 @dataclass(frozen=True)
 class Totals:
     calls: int = 0
@@ -66,6 +79,29 @@ class Totals:
     """None as soon as one call's cost is unknown."""
     seconds: float = 0.0
     """Sum over the calls, which overlap."""
+
+    def plus(self, reply: RecordedReply) -> Totals:
+        usage = reply.usage
+        return Totals(
+            self.calls + 1,
+            self.prompt_tokens + (usage.prompt_tokens if usage else 0),
+            self.completion_tokens + (usage.completion_tokens if usage else 0),
+            None if self.usd is None or reply.usd is None else self.usd + reply.usd,
+            self.seconds + reply.seconds,
+        )
+
+
+def total(parts: Iterable[Totals]) -> Totals:
+    """The sum of all; its cost is unknown where that of one is."""
+    known = list(parts)
+    costs = [part.usd for part in known if part.usd is not None]
+    return Totals(
+        sum(part.calls for part in known),
+        sum(part.prompt_tokens for part in known),
+        sum(part.completion_tokens for part in known),
+        sum(costs) if len(costs) == len(known) else None,
+        sum(part.seconds for part in known),
+    )
 
 
 class Ledger:
@@ -90,26 +126,29 @@ class Ledger:
             ).fetchone()
         return None if row is None else _reply(row)
 
-    def record(self, key: str, occurrence: int, reply: RecordedReply) -> None:
+    def record(self, key: str, occurrence: int, reply: RecordedReply, made: Made = FIRST) -> None:
         usage = reply.usage
         counts = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) if usage else (None,) * 3
         with self._disk():
             self._rows.execute(
-                "INSERT OR REPLACE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     key, occurrence, reply.text, reply.reasoning, reply.finish_reason, reply.model,
-                    *counts, reply.usd, reply.seconds,
+                    *counts, reply.usd, reply.seconds, made.phase, made.role,
                 ),
             )  # fmt: skip
 
-    def totals(self) -> Totals:
-        """Everything that was ever paid for in this build."""
+    def totals(self) -> Mapping[Made, Totals]:
+        """Everything that was ever paid for in this build, by phase and by the model that was asked."""
         with self._disk():
-            calls, known, prompt, completion, usd, seconds = self._rows.execute(
-                "SELECT COUNT(*), COUNT(usd), TOTAL(prompt_tokens), TOTAL(completion_tokens), TOTAL(usd),"
-                " TOTAL(seconds) FROM calls"
-            ).fetchone()
-        return Totals(calls, int(prompt), int(completion), usd if known == calls else None, seconds)
+            rows = self._rows.execute(
+                "SELECT phase, role, COUNT(*), COUNT(usd), TOTAL(prompt_tokens), TOTAL(completion_tokens),"
+                " TOTAL(usd), TOTAL(seconds) FROM calls GROUP BY phase, role ORDER BY MIN(rowid)"
+            ).fetchall()
+        return {
+            Made(phase, role): Totals(calls, int(prompt), int(said), usd if known == calls else None, seconds)
+            for phase, role, calls, known, prompt, said, usd, seconds in rows
+        }
 
     def texts(self, limit: int) -> Sequence[str]:
         """Different reply texts, at most `limit`, in an order that the digests make random and repeatable."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 import dspy
 
+from compiler.answers import Answer
 from compiler.candidate import Candidate
 from compiler.events import CandidateScored, Event, Scored
-from compiler.scoring import Answer
 from compiler.together import together
 
 _EXACT = 1e-9  # sums of scores that differ by less are the same

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import dspy
 
+from compiler.answers import Answer
 from compiler.candidate import PLAIN
 from compiler.errors import ModelUnusable, ProgramUnusable
 from compiler.lowering import executor, lower
-from compiler.scoring import Answer, Scorer, request_inputs
+from compiler.scoring import Scorer, request_inputs
 from compiler.split import Needed, Parts
 from compiler.together import together
 from programs.errors import DataInvalid, InputInvalid, LoweringImpossible

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from compiler.events import Role
+from compiler.spending import NO_CEILING, Ceiling
 from engine.settings import EngineSettings
 from programs.execution import Model
 from programs.program import Program
@@ -33,11 +35,13 @@ class BuildRequest:
     arguments: Mapping[str, object] = field(default_factory=dict)
     seed: int = 0
     concurrency: int = 16
-    max_usd: float | None = None
+    ceiling: Ceiling = NO_CEILING
     target: float | None = None
-    """Test score below which the build ends with TargetMissed."""
+    """Dev score that ends the search early; a test score below it ends the build with TargetMissed."""
     required_gain: float | None = None
     """Gain on the test examples below which the build ends with TargetMissed."""
+    token_price_weight: float = 0.0
+    """What 1,000 tokens of a candidate's prompt take from its dev score when candidates are compared."""
     releases: Path = Path("releases")
     state: Path = Path(".smallforge")
     build_id: str | None = None
@@ -62,3 +66,16 @@ class BoundModel(Protocol):
     def name(self) -> str: ...
     @property
     def context_tokens(self) -> int | None: ...
+
+
+class Cast(NamedTuple):
+    """The models of a build by the role they play; without others the student plays all."""
+
+    student: BoundModel
+    teacher: BoundModel | None = None
+    proposer: BoundModel | None = None
+    """Writes instructions, for optimisers that try others than the program's own."""
+
+    def roles(self) -> tuple[tuple[Role, BoundModel], ...]:
+        teacher = self.teacher or self.student
+        return ("student", self.student), ("teacher", teacher), ("proposer", self.proposer or teacher)

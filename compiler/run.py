@@ -16,7 +16,7 @@ from rich.console import Console
 
 from compiler.errors import TargetMissed, UserMistake
 from compiler.events import Began, BuildResult, Event, Finished
-from compiler.request import BuildRequest
+from compiler.request import BoundModel, BuildRequest, Cast
 from compiler.terminal import open_display, show_result
 from compiler.tracking import Tracked, open_tracking
 from engine.settings import Settings
@@ -24,7 +24,7 @@ from programs.loading import blamed_on
 from programs.program import SPLITS
 
 if TYPE_CHECKING:
-    from engine.local import Student
+    pass
 
 INTERRUPTED = 130
 
@@ -43,6 +43,7 @@ class Asked:
     request: BuildRequest
     student: ModelChoice
     teacher: ModelChoice | None = None
+    proposer: ModelChoice | None = None
     mlflow_uri: str | None = None
     again: Callable[[str], str] = field(default=lambda build_id: f"--resume {build_id}")
     """Build id -> the command that resumes the build."""
@@ -122,39 +123,46 @@ async def _follow(asked: Asked, memory: Memory, err: Console) -> None:
         _say(err, line)
 
     async with AsyncExitStack() as opened:
-        student = await opened.enter_async_context(open_student(*asked.student, progress))
-        teacher = None
-        if asked.teacher is not None:
-            teacher = await opened.enter_async_context(open_student(*asked.teacher, progress))
+
+        async def opening(choice: ModelChoice) -> BoundModel:
+            return await opened.enter_async_context(open_student(*choice, progress))
+
+        cast = Cast(
+            await opening(asked.student),
+            None if asked.teacher is None else await opening(asked.teacher),
+            None if asked.proposer is None else await opening(asked.proposer),
+        )
         display = opened.enter_context(open_display(err))
         tracking = opened.enter_context(
-            open_tracking(asked.mlflow_uri, asked.request.state, _tracked(asked, student, teacher), progress)
+            open_tracking(asked.mlflow_uri, asked.request.state, _tracked(asked, cast), progress)
         )
         readers: Sequence[Reader] = (memory, display, tracking)
-        events = await opened.enter_async_context(aclosing(build(asked.request, student, teacher)))
+        events = await opened.enter_async_context(aclosing(build(asked.request, cast)))
         async for event in events:
             for reader in readers:
                 reader.read(event)
 
 
-def _tracked(asked: Asked, student: Student, teacher: Student | None) -> Tracked:
+def _tracked(asked: Asked, cast: Cast) -> Tracked:
     request = asked.request
     parameters = {
         "optimizer": request.optimizer,
         **{f"optimizer.{name}": value for name, value in request.arguments.items()},
         "seed": request.seed,
         "concurrency": request.concurrency,
-        "max_usd": request.max_usd,
+        "max_usd": request.ceiling.usd,
+        "max_calls": request.ceiling.calls,
+        "max_minutes": request.ceiling.minutes,
+        "token_price_weight": request.token_price_weight,
         "target": request.target,
         "required_gain": request.required_gain,
         "data": request.data.train,
         "dev": request.data.dev,
         "test": request.data.test,
-        "student": student.name,
-        "student_model": student.client.model,
-        "teacher": teacher and teacher.name,
-        "teacher_model": teacher and teacher.client.model,
     }
+    for role, model in cast.roles():
+        if role == "student" or model is not cast.student:
+            parameters |= {role: model.name, f"{role}_model": model.engine.model}
     return Tracked(request.program.name, parameters)
 
 

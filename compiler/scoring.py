@@ -7,82 +7,64 @@ that is reached or a metric that fails on most examples ends the build.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import dspy
 
+from compiler.answers import Answer, Fault
 from compiler.calls import RecordedModel
 from compiler.errors import CompilerError, MetricFailed
-from compiler.events import Event, Scored, ScoreSummary, Stage
-from compiler.ledger import RecordedUsage
-from compiler.statistics import mean_interval
+from compiler.events import Event, Scored, Stage
+from compiler.ledger import RecordedReply
 from compiler.together import together
-from engine.errors import EngineError
-from programs.execution import Executor, Outcome, PlanExecutor, RunFailed, Step
+from engine.errors import ContextWindowExceeded, EngineError, EngineRequestRefused
+from programs.errors import CheckFailed
+from programs.execution import Delta, Executor, Model, Outcome, PlanExecutor, RunFailed
+from programs.measuring import Measured, measure
 from programs.program import Metric
 
-_Number = TypeVar("_Number", int, float)
 Trace = list[tuple[Any, Mapping[str, Any], Mapping[str, Any]]]
 """Calls in their order: the predictor, its inputs, its prediction."""
 _NO_PARAMS: Mapping[str, object] = {}
-Fault = Literal["unparseable", "cut", "program", "metric"]
 _METRIC_TRIES = 10  # a metric that raises on more than half of at least so many examples is broken
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What the program made of one example."""
-
-    score: float
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    steps: tuple[Step, ...] = ()
-    fault: Fault | None = None
-    error: str | None = None
-
-    @property
-    def prompt_tokens(self) -> int | None:
-        return _total(step.usage.prompt_tokens if step.usage else None for step in self.steps)
-
-    @property
-    def completion_tokens(self) -> int | None:
-        return _total(step.usage.completion_tokens if step.usage else None for step in self.steps)
-
-    @property
-    def usd(self) -> float | None:
-        return _total(
-            step.usage.usd if isinstance(step.usage, RecordedUsage) else None for step in self.steps
-        )
-
-
 class Judge:
-    """The program's metric, watched: it must give numbers from 0 to 1 and may fail on few examples only."""
+    """The program's metric, watched: it must give numbers from 0 to 1 and may fail on few examples only.
 
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
+    `model` answers a metric that asks one.
+    """
+
+    def __init__(self, metric: Metric, model: Model | None = None) -> None:
+        self._metric, self._model = metric, model
         self._tried = self._failed = 0
         self._last: Exception | None = None
 
-    def score(
+    async def score(
         self, example: dspy.Example, outputs: Mapping[str, Any], trace: Any = None
-    ) -> tuple[float, str | None]:
+    ) -> tuple[Measured, str | None]:
         """The score, and the metric's own error where it has one.
 
         Raises:
             MetricFailed: on a value that is no score, or when the metric raises on most examples.
+            EngineError, CompilerError: the model that the metric asks is gone, or may not be asked more.
         """
         self._tried += 1
         try:
-            value = float(self._metric(example, dspy.Prediction(**outputs), trace))
+            measured = await measure(self._metric, example, dspy.Prediction(**outputs), trace, self._model)
+        except (CompilerError, EngineError):
+            raise
         except Exception as error:  # noqa: BLE001 - the metric is the user's code
             self._failed, self._last = self._failed + 1, error
             if self._tried >= _METRIC_TRIES:
                 self.check()
-            return 0.0, f"the metric raised {type(error).__name__}: {error}"
+            return Measured(0.0), f"the metric raised {type(error).__name__}: {error}"
+        value = measured.score
         if not 0.0 <= value <= 1.0 or math.isnan(value):
             raise MetricFailed(f"the metric gave {value!r}; a score is a number from 0 (wrong) to 1 (right)")
-        return value, None
+        return measured, None
 
     def check(self) -> None:
         """Raises MetricFailed when the metric raised on most examples so far."""
@@ -112,22 +94,67 @@ class Scorer:
         Raises:
             EngineError, CompilerError: what would fail on every example.
         """
+        watch = Watch(self.model)
+        run = await self._run(executor, example, watch, params)
+        if isinstance(run, Answer):
+            return replace(run, seconds=watch.seconds)
+        measured, failure = await self.judge.score(example, run.outputs, trace_of and trace_of(run))
+        return Answer(
+            score=measured.score,
+            outputs=run.outputs,
+            steps=run.steps,
+            fault="metric" if failure else None,
+            error=failure,
+            parts=measured.parts,
+            feedback=measured.feedback,
+            seconds=watch.seconds,
+        )
+
+    async def _run(
+        self, executor: Executor, example: dspy.Example, watch: Watch, params: Mapping[str, object]
+    ) -> Outcome | Answer:
+        """What the program gave, or the answer that a run without an outcome comes to."""
         try:
-            outcome = await executor.run(request_inputs(executor, example), self.model, params)
+            outcome = await executor.run(request_inputs(executor, example), watch, params)
+        except CheckFailed as error:
+            return Answer(0.0, error.outputs, error.steps, "check", str(error), feedback=str(error))
         except RunFailed as error:
-            return Answer(0.0, {}, error.steps, "unparseable", str(error))
-        except (CompilerError, EngineError) as error:
-            if self.model.failure is not None:
-                raise self.model.failure from error
-            return Answer(0.0, {}, (), "program", str(error))
+            return Answer(0.0, {}, error.steps, "unparseable", str(error), feedback=str(error))
         except Exception as error:
             if self.model.failure is not None:
                 raise self.model.failure from error
-            return Answer(0.0, {}, (), "program", f"{type(error).__name__}: {error}")
+            return Answer(0.0, {}, (), _fault(error), _sentence(error))
         if not outcome.complete:
-            return Answer(0.0, outcome.outputs, outcome.steps, "cut", "the token limit cut the reply")
-        score, failure = self.judge.score(example, outcome.outputs, trace_of and trace_of(outcome))
-        return Answer(score, outcome.outputs, outcome.steps, "metric" if failure else None, failure)
+            cut = "the token limit cut the reply"
+            return Answer(0.0, outcome.outputs, outcome.steps, "cut", cut, feedback=cut)
+        return outcome
+
+
+class Watch:
+    """A model that adds up what the calls of one run took; None until there is one."""
+
+    def __init__(self, model: RecordedModel) -> None:
+        self.seconds: float | None = None
+        self._model = model
+
+    async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> RecordedReply:
+        reply = await self._model.complete(messages, params)
+        self.seconds = (self.seconds or 0.0) + reply.seconds
+        return reply
+
+    def stream(self, messages: Sequence[object], params: Mapping[str, object]) -> AsyncGenerator[Delta]:
+        return self._model.stream(messages, params)
+
+
+def _fault(error: Exception) -> Fault:
+    if isinstance(error, ContextWindowExceeded):
+        return "too_long"
+    return "refused" if isinstance(error, EngineRequestRefused) else "program"
+
+
+def _sentence(error: Exception) -> str:
+    ours = isinstance(error, CompilerError | EngineError)
+    return str(error) if ours else f"{type(error).__name__}: {error}"
 
 
 def request_inputs(executor: Executor, example: dspy.Example) -> dict[str, Any]:
@@ -141,39 +168,6 @@ def request_inputs(executor: Executor, example: dspy.Example) -> dict[str, Any]:
                 list(value.messages) if name == turns_of and isinstance(value, dspy.History) else value
             )
     return values
-
-
-def summarise(answers: Sequence[Answer], seed: int = 0) -> ScoreSummary:
-    interval = mean_interval([answer.score for answer in answers], seed)
-    faults = [answer.fault for answer in answers]
-    return ScoreSummary(
-        mean=interval.mean,
-        n=len(answers),
-        low=interval.low,
-        high=interval.high,
-        unparseable=faults.count("unparseable"),
-        errors=faults.count("program") + faults.count("metric"),
-        tokens_per_answer=_mean(answers, lambda answer: answer.completion_tokens),
-        usd_per_answer=_mean(answers, lambda answer: answer.usd),
-        cut=faults.count("cut"),
-        prompt_tokens_per_answer=_mean(answers, lambda answer: answer.prompt_tokens),
-    )
-
-
-def _mean(answers: Sequence[Answer], amount: Callable[[Answer], float | None]) -> float | None:
-    """The mean over all answers that reached the model; None if one of them was not counted."""
-    amounts = [amount(answer) for answer in answers if answer.steps]
-    known = [value for value in amounts if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(amounts) else None
-
-
-def _total(amounts: Iterable[_Number | None]) -> _Number | None:
-    total = None
-    for amount in amounts:
-        if amount is None:
-            return None
-        total = amount if total is None else total + amount
-    return total
 
 
 async def score_all(

@@ -63,6 +63,19 @@ def paired_test(before: Sequence[float], after: Sequence[float], seed: int = 0) 
     )
 
 
+def holm(ps: Sequence[float]) -> list[float]:
+    """P values of several comparisons, corrected so that one false gain among all stays as rare as in one.
+
+    Holm, "A simple sequentially rejective multiple test procedure" (1979).
+    """
+    corrected = [0.0] * len(ps)
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(len(ps)), key=lambda index: ps[index])):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[index]))
+        corrected[index] = highest
+    return corrected
+
+
 def _binary(scores: Sequence[float]) -> bool:
     return all(score in (0.0, 1.0) for score in scores)
 

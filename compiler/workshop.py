@@ -23,8 +23,9 @@ from typing import Any
 from compiler.calls import Books, RecordedModel
 from compiler.charge import Charge, Charges, charge_by
 from compiler.errors import BuildMismatch, StateNotWritten
+from compiler.events import Role
 from compiler.ledger import Ledger
-from compiler.request import BoundModel, BuildRequest
+from compiler.request import BoundModel, BuildRequest, Cast
 from compiler.spending import Spending
 from engine.prices import Price, price_of
 
@@ -39,40 +40,42 @@ class Workshop:
     spending: Spending
     student: RecordedModel
     teacher: RecordedModel
+    proposer: RecordedModel
     charges: Charges
-    prices: Mapping[str, Price | None]
+    prices: Mapping[Role, Price | None]
     """By the role that pays them."""
 
 
 @contextmanager
 def open_workshop(
-    request: BuildRequest, build_id: str, asked: Mapping[str, Any], models: tuple[BoundModel, BoundModel]
+    request: BuildRequest, build_id: str, asked: Mapping[str, Any], cast: Cast
 ) -> Iterator[Workshop]:
     """`asked` is what makes two builds the same; it is kept, and compared when the build is resumed.
-
-    `models` are student and teacher, which may be one and the same.
 
     Raises:
         BuildMismatch: the id is none, or the build was asked for something else.
         StateNotWritten: the disk is full or refuses.
     """
-    student, teacher = models
     if not _BUILD_ID.fullmatch(build_id):
         raise BuildMismatch(f"{build_id!r} is no build id: letters, digits, '-', '_' and '.' only")
     folder = _folder(request.state, build_id)
     _keep(folder, asked)
     with Ledger(folder / "calls.sqlite") as ledger:
-        spending = Spending(ledger, request.max_usd)
-
-        def recorded(bound: BoundModel, charge: Charge) -> RecordedModel:
-            slots = asyncio.Semaphore(request.concurrency)
-            return RecordedModel(bound.client, identity_of(bound), Books(ledger, spending, charge), slots)
-
-        prices = {"student": price_of(student.engine), "teacher": price_of(teacher.engine)}
-        charges = Charges(charge_by(prices["student"]), charge_by(prices["teacher"]))
-        own = recorded(student, charges.student)
-        other = own if teacher is student else recorded(teacher, charges.teacher)
-        yield Workshop(ledger, spending, own, other, charges, prices)
+        spending = Spending(ledger, request.ceiling)
+        models: dict[int, RecordedModel] = {}
+        prices: dict[Role, Price | None] = {}
+        charges: dict[Role, Charge] = {}
+        for role, bound in cast.roles():
+            prices[role] = price_of(bound.engine)
+            charges[role] = charge_by(prices[role])
+            # One that plays several roles is one model, which need not be asked again in another role.
+            if id(bound) not in models:
+                books = Books(ledger, spending, charges[role], role)
+                slots = asyncio.Semaphore(request.concurrency)
+                models[id(bound)] = RecordedModel(bound.client, identity_of(bound), books, slots)
+        student, teacher, proposer = (models[id(bound)] for _, bound in cast.roles())
+        known = Charges(charges["student"], charges["teacher"], charges["proposer"])
+        yield Workshop(ledger, spending, student, teacher, proposer, known, prices)
 
 
 def identity_of(model: BoundModel) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rich.console import Console
 from compiler.options import choice, console, read_flags, rows, with_settings
 from compiler.request import DEFAULT_OPTIMIZER, BuildRequest, DataPaths
 from compiler.run import Asked, ModelChoice, run_build
+from compiler.spending import Ceiling
 from programs.loading import load_program
 
 
@@ -36,10 +37,21 @@ from programs.loading import load_program
     "--teacher", metavar="URL|NAME", help="The same for the teacher; without it the student teaches."
 )
 @click.option(
+    "--proposer", metavar="URL|NAME", help="The same for the model that writes instructions. [the teacher]"
+)
+@click.option(
     "--seed", type=int, default=0, show_default=True, help="Of the split and of every random choice."
 )
 @click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at once. [16]")
-@click.option("--max-usd", type=click.FloatRange(min=0), help="Stop where it would cost, or has cost, more.")
+@click.option("--max-usd", type=click.FloatRange(min=0), help="End the search where the build costs more.")
+@click.option("--max-calls", type=click.IntRange(min=1), help="End the search where it takes more calls.")
+@click.option("--max-minutes", type=click.FloatRange(min=0), help="End the search where it takes longer.")
+@click.option(
+    "--token-price-weight",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="What 1,000 prompt tokens of a candidate take from its score when candidates are compared. [0]",
+)
 @click.option("--target", type=click.FloatRange(0, 1), help="Exit with 3 when the test score is lower.")
 @click.option("--gain", type=click.FloatRange(-1, 1), help="Exit with 3 when the gain is lower.")
 @click.option("--mlflow-uri", metavar="URI|off", help="MLflow server or store. [SQLite in .smallforge]")
@@ -60,7 +72,8 @@ def build(program: str, **flags: Any) -> None:
         arguments=_arguments(flags["arguments"]),
         seed=flags["seed"],
         concurrency=flags["concurrency"] or compiling.concurrency,
-        max_usd=max_usd,
+        ceiling=Ceiling(max_usd, flags["max_calls"], flags["max_minutes"]),
+        token_price_weight=flags["token_price_weight"],
         target=flags["target"],
         required_gain=flags["gain"],
         releases=settings.releases,
@@ -71,6 +84,7 @@ def build(program: str, **flags: Any) -> None:
         request=request,
         student=ModelChoice(settings) if flags["student"] is None else choice(flags, flags["student"]),
         teacher=None if flags["teacher"] is None else choice(flags, flags["teacher"]),
+        proposer=None if flags["proposer"] is None else choice(flags, flags["proposer"]),
         mlflow_uri=flags["mlflow_uri"] or compiling.mlflow_uri,
         again=_resuming(sys.argv[1:]),
     )

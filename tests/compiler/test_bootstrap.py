@@ -7,7 +7,7 @@ from typing import Any
 import dspy
 import pytest
 
-from compiler.bench import Bench, Pace, Subject
+from compiler.bench import Bench, Crew, Pace, Subject
 from compiler.bootstrap import BootstrapFewShot
 from compiler.calls import Books, RecordedModel
 from compiler.candidate import Candidate
@@ -27,10 +27,11 @@ def bench(folder: Path, adder: Adder, asked: Program | None = None, train: int =
     asked = asked or program()
     ledger = Ledger(folder / f"{seed}.sqlite")
     slots = asyncio.Semaphore(16)
-    model = RecordedModel(adder, {}, Books(ledger, Spending(ledger, None), Unknown()), slots, pauses=())
+    model = RecordedModel(adder, {}, Books(ledger, Spending(ledger), Unknown()), slots, pauses=())
     scorer = Scorer(Judge(asked.metric), model)
     examples = (tuple(sums(train)), tuple(sums(12, 1000)))
-    return Bench(Subject(asked, asked.make_module()), examples, scorer, scorer, Pace(seed, 8), Collected())
+    crew = Crew(scorer, scorer, model)
+    return Bench(Subject(asked, asked.make_module()), examples, crew, Pace(seed, 8), Collected())
 
 
 def demos_of(candidate: Candidate, name: str = "predict") -> list[dict[str, Any]]:

@@ -23,7 +23,8 @@ from compiler.errors import (
     TargetMissed,
 )
 from compiler.events import STAGES, Began, BuildResult, Event, Finished, Scored, Spent, StageStarted
-from compiler.request import BoundModel, BuildRequest
+from compiler.request import BoundModel, BuildRequest, Cast
+from compiler.spending import Ceiling
 from engine.chat import Reply
 from engine.errors import EngineUnreachable
 from engine.settings import EngineSettings
@@ -47,7 +48,7 @@ FAST = {"num_candidate_programs": 2, "max_bootstrapped_demos": 2}
 async def run(
     asked: BuildRequest, model: Adder, teacher: BoundModel | None = None
 ) -> tuple[BuildResult, list[Event]]:
-    events = [event async for event in build(asked, Bound(model), teacher)]
+    events = [event async for event in build(asked, Cast(Bound(model), teacher))]
     assert isinstance(events[-1], Finished)
     return events[-1].result, events
 
@@ -149,7 +150,7 @@ async def test_a_teacher_shows_the_student_what_it_cannot_do(tmp_path: Path) -> 
 async def interrupted(asked: BuildRequest, model: Adder, after: int) -> None:
     """Leaves a build once so many examples are scored, as Ctrl-C does."""
     scored = 0
-    async with aclosing(build(asked, Bound(model))) as events:
+    async with aclosing(build(asked, Cast(Bound(model)))) as events:
         async for event in events:
             scored += isinstance(event, Scored)
             if scored >= after:
@@ -211,7 +212,7 @@ async def test_calls_to_the_engine_are_bounded(tmp_path: Path) -> None:
 async def test_test_examples_are_asked_only_after_the_candidate_is_chosen(tmp_path: Path) -> None:
     adder = Adder()
     asked_before: list[int] = []
-    async for event in build(request(tmp_path, program(), arguments=FAST), Bound(adder)):
+    async for event in build(request(tmp_path, program(), arguments=FAST), Cast(Bound(adder))):
         if event == StageStarted("lower"):
             asked_before.append(len(adder.asked))
     assert not any("What is 20" in m[-1]["content"] for m in adder.asked[: asked_before[0]])
@@ -224,7 +225,7 @@ async def test_a_build_below_what_was_asked_is_released_and_then_told(
     events: list[Event] = []
     with pytest.raises(TargetMissed) as caught:
         async for event in build(
-            request(tmp_path, program(), optimizer="none", **{field: value}), Bound(Adder())
+            request(tmp_path, program(), optimizer="none", **{field: value}), Cast(Bound(Adder()))
         ):
             events.append(event)
     assert caught.value.exit_code == 3 and isinstance(events[-1], Finished)
@@ -276,7 +277,7 @@ async def test_a_metric_that_raises_is_one_clean_sentence(tmp_path: Path) -> Non
 
 
 async def test_a_ceiling_without_a_price_is_refused(tmp_path: Path) -> None:
-    told = await refused(CeilingExceeded, request(tmp_path, program(), max_usd=1.0))
+    told = await refused(CeilingExceeded, request(tmp_path, program(), ceiling=Ceiling(1.0)))
     assert "price is unknown" in told
 
 
@@ -284,7 +285,10 @@ async def test_a_priced_engine_makes_the_build_and_every_answer_cost(tmp_path: P
     priced = EngineSettings("local", model="adder", usd_per_million_input=1.0, usd_per_million_output=2.0)
     bound = Bound(Adder(), engine=priced)
     events = [
-        event async for event in build(request(tmp_path, program(), max_usd=5.0, arguments=FAST), bound)
+        event
+        async for event in build(
+            request(tmp_path, program(), ceiling=Ceiling(5.0), arguments=FAST), Cast(bound)
+        )
     ]
     assert isinstance(events[-1], Finished)
     result = events[-1].result
@@ -298,7 +302,9 @@ async def test_a_build_that_would_cost_too_much_is_refused_after_four_questions(
     priced = EngineSettings("local", model="adder", usd_per_million_input=1.0, usd_per_million_output=2.0)
     adder = Adder()
     with pytest.raises(CeilingExceeded, match="the build would cost about"):
-        async for _ in build(request(tmp_path, program(), max_usd=0.001), Bound(adder, engine=priced)):
+        async for _ in build(
+            request(tmp_path, program(), ceiling=Ceiling(0.001)), Cast(Bound(adder, engine=priced))
+        ):
             pass
     assert adder.calls == 4
 
@@ -343,7 +349,7 @@ async def test_a_cancelled_build_stops_the_calls_under_way(tmp_path: Path) -> No
     adder = Adder(pause=5)
 
     async def drain() -> None:
-        async for _ in build(request(tmp_path, program()), Bound(adder)):
+        async for _ in build(request(tmp_path, program()), Cast(Bound(adder))):
             pass
 
     task = asyncio.ensure_future(drain())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from compiler.answers import Answer
 from compiler.charge import Charges, Unknown, charge_by
 from compiler.errors import CeilingExceeded
 from compiler.estimate import Foresight, estimate, refuse_above
@@ -9,12 +10,11 @@ from compiler.events import Estimated
 from compiler.ledger import RecordedUsage
 from compiler.optimizers import make_optimizer
 from compiler.rehearsal import Rehearsal
-from compiler.scoring import Answer
 from engine.prices import Price
 from programs.execution import Step
 from tests.compiler.scripted import sums
 
-FREE = Charges(Unknown(), Unknown())
+FREE = Charges(Unknown(), Unknown(), Unknown())
 
 
 def known(passed: bool = True) -> Foresight:
@@ -64,7 +64,7 @@ def test_the_teachers_runs_are_foreseen_at_the_teachers_price() -> None:
     search = make_optimizer("BootstrapFewShot", {"max_labeled_demos": 0})
     hourly = charge_by(Price(usd_per_hour=3.6))
     cheap, dear = (
-        estimate(search, known(), Charges(hourly, charge_by(Price(usd_per_hour=usd))))
+        estimate(search, known(), Charges(hourly, charge_by(Price(usd_per_hour=usd)), Unknown()))
         for usd in (3.6, 3600.0)
     )
     assert cheap is not None and dear is not None and cheap.usd is not None and dear.usd is not None
@@ -73,5 +73,5 @@ def test_the_teachers_runs_are_foreseen_at_the_teachers_price() -> None:
 
 def test_one_unknown_price_makes_the_sum_unknown() -> None:
     search = make_optimizer("BootstrapFewShot", {})
-    expected = estimate(search, known(), Charges(charge_by(Price(usd_per_hour=1.0)), Unknown()))
+    expected = estimate(search, known(), Charges(charge_by(Price(usd_per_hour=1.0)), Unknown(), Unknown()))
     assert expected is not None and expected.usd is None

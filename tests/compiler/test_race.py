@@ -6,10 +6,10 @@ import random
 import dspy
 import pytest
 
+from compiler.answers import Answer
 from compiler.candidate import Candidate
 from compiler.events import CandidateScored
 from compiler.race import Race
-from compiler.scoring import Answer
 from tests.compiler.scripted import Collected, sums
 
 N = 40

@@ -17,6 +17,7 @@ from compiler.releases import (
     rollback,
     verify_release,
 )
+from compiler.request import Cast
 from programs.aliases import read_aliases
 from programs.errors import ReleaseInvalid, ReleaseNotFound
 from tests.compiler.scripted import Adder, Bound, SumsExamples, TwoSteps, program, request
@@ -25,7 +26,7 @@ from tests.compiler.scripted import Adder, Bound, SumsExamples, TwoSteps, progra
 async def release(folder: Path, optimizer: str, **fields: object) -> str:
     """Builds one release of `sums`; returns its version."""
     asked = request(folder, program(**fields), optimizer=optimizer)  # type: ignore[arg-type]
-    events = [event async for event in build(asked, Bound(Adder()))]
+    events = [event async for event in build(asked, Cast(Bound(Adder())))]
     assert isinstance(events[-1], Finished)
     return events[-1].result.version
 

@@ -7,6 +7,7 @@ from typing import Any
 import dspy
 import pytest
 
+from compiler.answers import Answer, summarise
 from compiler.calls import Books, RecordedModel
 from compiler.candidate import PLAIN
 from compiler.charge import Unknown
@@ -14,7 +15,7 @@ from compiler.errors import MetricFailed
 from compiler.events import Scored
 from compiler.ledger import Ledger
 from compiler.lowering import executor
-from compiler.scoring import Answer, Judge, Scorer, request_inputs, score_all, summarise
+from compiler.scoring import Judge, Scorer, request_inputs, score_all
 from compiler.spending import Spending
 from engine.chat import Reply, Usage
 from engine.errors import EngineUnreachable
@@ -25,7 +26,7 @@ from tests.compiler.scripted import Adder, Collected, TwoSteps, chain, program, 
 
 def scoring(folder: Path, adder: Any, asked: Program) -> tuple[Scorer, Executor]:
     ledger = Ledger(folder / "calls.sqlite")
-    books = Books(ledger, Spending(ledger, None), Unknown())
+    books = Books(ledger, Spending(ledger), Unknown())
     model = RecordedModel(adder, {}, books, asyncio.Semaphore(16), pauses=())
     return Scorer(Judge(asked.metric), model), executor(asked.make_module(), asked, PLAIN)
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from compiler.errors import BuildMismatch, StateNotWritten
+from compiler.request import Cast
 from compiler.workshop import identity_of, is_begun, new_build_id, open_workshop, record_look
 from tests.compiler.scripted import Adder, Bound, Named, program, request
 
@@ -14,7 +15,7 @@ ASKED: dict[str, Any] = {"seed": 0, "data": {"train": "abc"}}
 
 def opened(folder: Path, asked: dict[str, Any] = ASKED, build_id: str = "mine") -> Any:
     bound = Bound(Adder())
-    return open_workshop(request(folder, program()), build_id, asked, (bound, bound))
+    return open_workshop(request(folder, program()), build_id, asked, Cast(bound))
 
 
 def test_a_build_is_known_once_it_was_opened(tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ def test_without_a_teacher_the_student_teaches_itself(tmp_path: Path) -> None:
 
 def test_student_and_teacher_have_their_own_calls(tmp_path: Path) -> None:
     student, teacher = Bound(Adder()), Bound(Adder(), "teacher", Named("big"))
-    with open_workshop(request(tmp_path, program()), "mine", ASKED, (student, teacher)) as shop:
+    with open_workshop(request(tmp_path, program()), "mine", ASKED, Cast(student, teacher)) as shop:
         assert shop.teacher is not shop.student
     assert identity_of(student) != identity_of(teacher)
 
