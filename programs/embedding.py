@@ -12,16 +12,15 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Final, Literal, Protocol
 
-from annotated_types import MaxLen, MinLen
-from pydantic import AllowInfNan, ConfigDict, TypeAdapter, ValidationError
+from annotated_types import Ge, Le, MaxLen, MinLen
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from programs.errors import ReleaseInvalid
 
-PRECISION = 4  # decimals of every number that a release stores
+PRECISION: Final = 4  # decimals of every number that a release stores
 WIDEST = 8_192
-Number = Annotated[float, AllowInfNan(False)]
 
 _STRICT = ConfigDict(extra="forbid", strict=False)
 _WORD = re.compile(r"\w+")
@@ -63,7 +62,7 @@ class HashedNgrams:
     READ: ClassVar[int] = 4_000
     """Characters of a text that count: what a stranger sends must not take long."""
 
-    rarity: Annotated[tuple[Number, ...], MinLen(WIDTH), MaxLen(WIDTH)]
+    rarity: Annotated[tuple[Annotated[float, Ge(0), Le(100)], ...], MinLen(WIDTH), MaxLen(WIDTH)]
     name: Literal["hashed-ngrams"] = "hashed-ngrams"
 
     @property

@@ -77,7 +77,8 @@ def test_a_description_gives_the_same_embedder_back() -> None:
         ({"name": ["x"]}, "is unknown here"),
         ({"path": "somewhere"}, "path"),
         ({"rarity": [1.0]}, "at least 2048"),
-        ({"rarity": [math.nan] * 2048}, "finite"),
+        ({"rarity": [math.nan] * 2048}, "rarity.0: Input should be"),
+        ({"rarity": [math.inf] * 2048}, "rarity.0: Input should be"),
         ({"rarity": [[]] * 2048}, "rarity.0"),
     ],
 )
