@@ -43,7 +43,13 @@ class BootstrapFewShot:
         return Runs(taught=round(tries), demos=max(self.max_bootstrapped_demos, self.max_labeled_demos))
 
     async def bootstrap(self, bench: Bench, examples: Sequence[dspy.Example], name: str) -> Candidate:
-        """Works through the examples in their order until enough of them are passed."""
+        """Demonstrations from the first examples that are passed, filled up with plain ones."""
+        shown = await self.work_through(bench, examples)
+        rest = [example for index, example in enumerate(examples) if index not in shown]
+        return Candidate(name, self._demos(bench, list(shown.values()), rest))
+
+    async def work_through(self, bench: Bench, examples: Sequence[dspy.Example]) -> dict[int, Shown]:
+        """What the teacher shows of the examples, in their order, until enough of them are passed."""
         predictors = bench.predictors()
         drawn = draw(predictors, examples, self.max_labeled_demos, random.Random(bench.seed))
         teacher = Candidate("teacher", labelled_demos(predictors, drawn))
@@ -58,8 +64,7 @@ class BootstrapFewShot:
             )
             shown |= {index: run for index, run in zip(batch, runs, strict=True) if run is not None}
             begun = batch.stop
-        rest = [example for index, example in enumerate(examples) if index not in shown]
-        return Candidate(name, self._demos(bench, list(shown.values()), rest))
+        return shown
 
     async def _show(self, bench: Bench, teacher: Candidate, example: dspy.Example) -> Shown | None:
         for attempt in range(self.max_rounds):

@@ -21,11 +21,15 @@ CHARACTERS_PER_TOKEN = 4  # English text, roughly; only what demonstrations add 
 
 
 class Runs(NamedTuple):
-    """Runs of the teacher and of the student, and how many demonstrations a prompt shows at most."""
+    """Runs of the teacher and of the student, and how many demonstrations a prompt shows at most.
+
+    `members` is how many runs one answer of the found program takes.
+    """
 
     taught: int = 0
     scored: int = 0
     demos: int = 0
+    members: int = 1
 
 
 @runtime_checkable
@@ -53,7 +57,7 @@ def estimate(optimizer: object, known: Foresight, charges: Charges) -> Estimated
     pass_rate = (sum(answer.score > 0 for answer in taught) + 1) / (len(taught) + 2)
     runs = optimizer.expected_runs(len(known.train), known.dev, pass_rate)
     one = _OneRun(answers, seconds, runs.demos * fmean(map(_length, known.train)) / CHARACTERS_PER_TOKEN)
-    plain, shown = one.times(known.test, 0), one.times(runs.scored + known.test, runs.demos)
+    plain, shown = one.times(known.test, 0), one.times(runs.scored + known.test * runs.members, runs.demos)
     teaching = one.times(runs.taught, runs.demos)
     usd = [_usd(charges.student, plain), _usd(charges.student, shown), _usd(charges.teacher, teaching)]
     every = [plain, shown, teaching]

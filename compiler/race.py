@@ -1,9 +1,9 @@
-"""Finds the candidate with the best mean on the dev examples without running all of them on all.
+"""Finds the candidates with the best means on the dev examples without running all of them on all.
 
-Exact: a candidate is dropped only when the examples it has left cannot lift it above another's certain score,
-so the winner is the one that full scoring would give. The next examples go to the candidate that has lost
-least, a block at a time so that the engine's prefix cache holds its prompt; examples that others lost come
-first, since they tell soonest.
+Exact: a candidate is dropped only when the examples it has left cannot lift it above the certain scores of
+as many others as are sought, so the winners are those that full scoring would give. The next examples go to
+the candidate that has lost least, a block at a time so that the engine's prefix cache holds its prompt;
+examples that others lost come first, since they tell soonest.
 """
 
 from __future__ import annotations
@@ -46,10 +46,14 @@ class Race:
         concurrency: int,
         expected: int,
         report: Callable[[Event], None],
+        keep: int = 1,
     ) -> None:
-        """`expected` is how many candidates will enter; it only makes the progress right."""
+        """`expected` is how many candidates will enter; it only makes the progress right.
+
+        `keep` is how many of the best are sought.
+        """
         self._examples, self._score, self._report = examples, score, report
-        self._concurrency, self._expected = concurrency, expected
+        self._concurrency, self._expected, self._keep = concurrency, expected, keep
         self._entrants: list[Entrant] = []
         # How much was lost of how much, by example; half a loss in one run before anything is known.
         self._lost_of = [(0.5, 1.0)] * len(examples)
@@ -73,6 +77,12 @@ class Race:
 
     def winner(self) -> Candidate:
         return self._leader().candidate
+
+    def best(self) -> list[tuple[Candidate, float]]:
+        """The candidates that are sought, with their scores on all examples, the winner first."""
+        done = [e for e in self._entrants if len(e.scores) == len(self._examples)]
+        ranked = sorted(done, key=lambda e: (e.lost, e.rank))[: self._keep]
+        return [(e.candidate, 1.0 - e.lost / len(self._examples)) for e in ranked]
 
     async def _work(self) -> None:
         while True:
@@ -116,7 +126,8 @@ class Race:
 
     def _drop_hopeless(self) -> None:
         for entrant in self._entrants:
-            if not entrant.out and any(self._surely_beats(other, entrant) for other in self._entrants):
+            better = sum(self._surely_beats(other, entrant) for other in self._entrants)
+            if not entrant.out and better >= self._keep:
                 entrant.out = True
                 self._tell_end(entrant, dropped=len(entrant.scores) < len(self._examples))
 

@@ -37,10 +37,14 @@ class BootstrapFewShotWithRandomSearch:
     metric_threshold: float | None = None
 
     async def optimise(self, bench: Bench) -> Candidate:
+        return (await self.race(bench)).winner()
+
+    async def race(self, bench: Bench, keep: int = 1) -> Race:
+        """All candidates raced until the best `keep` of them are certain."""
         expected = self.num_candidate_programs + 3
-        race = Race(bench.dev, bench.score, bench.concurrency, expected, bench.report)
+        race = Race(bench.dev, bench.score, bench.concurrency, expected, bench.report, keep)
         await together([race.run(), self._enter(race, bench)])
-        return race.winner()
+        return race
 
     def expected_runs(self, train: int, dev: int, pass_rate: float) -> Runs:
         one = self._bootstrap(self.max_bootstrapped_demos).expected_runs(train, dev, pass_rate)

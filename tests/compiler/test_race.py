@@ -32,13 +32,18 @@ class Track:
         return Answer(self.scores[candidate.name][index])
 
 
-async def race(track: Track, concurrency: int = 4) -> tuple[str, Collected]:
+async def raced(track: Track, concurrency: int = 4, keep: int = 1) -> tuple[Race, Collected]:
     events = Collected()
-    racing = Race(tuple(sums(N)), track, concurrency, len(track.scores), events)
+    racing = Race(tuple(sums(N)), track, concurrency, len(track.scores), events, keep)
     for rank, name in enumerate(track.scores):
         racing.enter(rank, Candidate(name))
     racing.close()
     await racing.run()
+    return racing, events
+
+
+async def race(track: Track, concurrency: int = 4) -> tuple[str, Collected]:
+    racing, events = await raced(track, concurrency)
     return racing.winner().name, events
 
 
@@ -53,6 +58,19 @@ async def test_the_winner_is_the_one_full_scoring_would_give(seed: int) -> None:
     best = max(scores, key=lambda name: (round(sum(scores[name]), 6), -int(name[1:])))
     winner, _ = await race(Track(scores))
     assert winner == best
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_the_best_three_are_those_full_scoring_would_give(seed: int) -> None:
+    rng = random.Random(seed)
+    scores = {f"c{number}": [float(rng.random() < 0.6) for _ in range(N)] for number in range(8)}
+    ranked = sorted(scores, key=lambda name: (-sum(scores[name]), int(name[1:])))[:3]
+    track = Track(scores)
+    racing, _ = await raced(track, keep=3)
+    assert [(candidate.name, round(score * N)) for candidate, score in racing.best()] == [
+        (name, sum(scores[name])) for name in ranked
+    ]
+    assert len(track.runs) < 8 * N
 
 
 async def test_hopeless_candidates_are_dropped_early() -> None:
