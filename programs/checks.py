@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import ConfigDict, Discriminator
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-from programs.errors import ProgramInvalid
-from programs.mentions import has_words, mentions
+from programs.errors import LoweringImpossible, ProgramInvalid
+from programs.mentions import has_words, missing_terms
 
 MOST_CHECK_RETRIES = 3
 LONGEST = 100_000  # characters of one value
@@ -60,8 +60,8 @@ class MustMention:
         if any(len(value) > LONGEST for value in (text, *given)):
             return _too_long(self.field)
         wanted = [*self.terms, *(value for value in given if has_words(value))]
-        missing = [repr(_cut(term)) for term in wanted if not mentions(text, term)]
-        return f"{self.field!r} must mention {', '.join(missing)}" if missing else None
+        missing = ", ".join(repr(_cut(term)) for term in missing_terms(text, wanted))
+        return f"{self.field!r} must mention {missing}" if missing else None
 
 
 @dataclass(frozen=True)
@@ -169,13 +169,13 @@ def declared(checks: Sequence[Check]) -> tuple[DeclaredCheck, ...]:
     """The checks, where all of them are data.
 
     Raises:
-        ProgramInvalid: one of them is code; names it.
+        LoweringImpossible: one of them is code; names it.
     """
     found: list[DeclaredCheck] = []
     for check in checks:
         if not isinstance(check, MustMention | IsOneOf | Matches):
             name = getattr(check, "name", type(check).__name__)
-            raise ProgramInvalid(f"its check {name!r} is a function, which no plan can hold")
+            raise LoweringImpossible(f"its check {name!r} is a function, which no plan can hold")
         found.append(check)
     return tuple(found)
 

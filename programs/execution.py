@@ -7,13 +7,14 @@ protocol, which `engine.client.EngineClient` satisfies, and nothing of HTTP or p
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
 
-from programs.errors import ReplyUnparseable
-from programs.plan import Field, Plan, render_request
+from programs.checks import ASK_AGAIN, problems
+from programs.errors import CheckFailed, ReplyUnparseable
+from programs.plan import Field, Message, Plan, complete_inputs, neutralise, render_request
 from programs.program import Chat
 from programs.reader import FieldDelta, FieldReader
 
@@ -72,12 +73,14 @@ class Outcome:
     """What a run gave.
 
     `complete` is False when the token limit cut the reply before all outputs were read; `outputs` then holds
-    the texts read so far.
+    the texts read so far, or nothing where the program has checks. `attempts` counts from 1; `steps` are
+    those of all attempts.
     """
 
     outputs: Mapping[str, Any]
     steps: tuple[Step, ...]
     complete: bool = True
+    attempts: int = 1
 
     @property
     def finish_reason(self) -> str:
@@ -108,7 +111,10 @@ class Executor(Protocol):
 
 
 class PlanExecutor:
-    """Runs a plan with one call of the model. `params` override the plan's own sampling."""
+    """Runs a plan: one call of the model, and further ones only where an answer breaks a check.
+
+    `params` override the plan's own sampling.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -120,12 +126,51 @@ class PlanExecutor:
         self._params = plan.sampling.as_request()
 
     async def run(self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]) -> Outcome:
+        """The outcome of the call.
+
+        Raises:
+            InputInvalid, RunFailed, CheckFailed
+        """
+        if self.plan.checks:
+            return await self._run_checked(inputs, model, {**self._params, **params})
         reply = await model.complete(self._messages(inputs), {**self._params, **params})
         return self.read(reply)
+
+    async def _run_checked(
+        self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]
+    ) -> Outcome:
+        """Asks until an answer holds every check, telling the model each time what was wrong."""
+        messages, values = self._messages(inputs), complete_inputs(self.plan, inputs)
+        steps: tuple[Step, ...] = ()
+        for attempt in range(1, self.plan.check_retries + 2):
+            reply = await model.complete(messages, params)
+            try:
+                outcome = self.read(reply)
+            except RunFailed as error:
+                raise RunFailed(str(error), (*steps, *error.steps)) from error
+            steps += outcome.steps
+            if not outcome.complete:
+                return Outcome({}, steps, complete=False, attempts=attempt)
+            reasons = problems(self.plan.checks, values, outcome.outputs)
+            if not reasons:
+                return replace(outcome, steps=steps, attempts=attempt)
+            said, again = Message("assistant", reply.text), Message("user", self._ask_again(reasons))
+            messages += [said.as_dict(), again.as_dict()]
+        raise CheckFailed("; ".join(reasons), steps, outcome.outputs, reasons)
+
+    def _ask_again(self, reasons: Sequence[str]) -> str:
+        return ASK_AGAIN.format(reasons=neutralise("; ".join(reasons)), form=self.plan.reminder)
 
     async def stream(
         self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]
     ) -> AsyncGenerator[FieldDelta | Outcome]:
+        """The fields' text as it arrives; with checks in one piece, once they have passed."""
+        if self.plan.checks:
+            outcome = await self.run(inputs, model, params)
+            for piece in self._pieces(outcome):
+                yield piece
+            yield outcome
+            return
         reader = FieldReader(self.outputs)
         texts: list[str] = []
         finish_reason, usage = "stop", None
@@ -148,6 +193,15 @@ class PlanExecutor:
         reader.feed(reply.text)
         reader.close()
         return _outcome(reader, Step(reply.text, reply.finish_reason, reply.usage))
+
+    def _pieces(self, outcome: Outcome) -> list[FieldDelta]:
+        """The text of each output of a checked answer."""
+        if not outcome.complete:
+            return []
+        reader = FieldReader(self.outputs)
+        reader.feed(outcome.steps[-1].text)
+        reader.close()
+        return [FieldDelta(name, text) for name, text in reader.texts().items()]
 
     def _messages(self, inputs: Mapping[str, Any]) -> list[object]:
         return [*self._prefix, *(message.as_dict() for message in render_request(self.plan, inputs))]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 # Scripts without spaces between words, or whose words grow by attaching: each character counts alone.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
@@ -14,9 +15,10 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u
 _WORD = re.compile(rf"[{_UNSPACED}]|\d+(?:[.,]\d+)+|[^\W{_UNSPACED}]+|[^\w\s]")
 
 
-def mentions(text: str, term: str) -> bool:
-    """True where the term's words stand in the text one after the other."""
-    return _spaced(term) in _spaced(text)
+def missing_terms(text: str, terms: Iterable[str]) -> list[str]:
+    """The terms whose words don't stand in the text one after the other."""
+    spaced = _spaced(text)
+    return [term for term in terms if _spaced(term) not in spaced]
 
 
 def has_words(text: str) -> bool:

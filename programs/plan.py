@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from programs.errors import InputInvalid, ReleaseInvalid
+from programs.checks import MOST_CHECK_RETRIES, DeclaredCheck, refuse_unknown_fields
+from programs.errors import InputInvalid, ProgramInvalid, ReleaseInvalid
 from programs.program import Chat, Sampling
 
 FieldType = Literal[
@@ -65,6 +66,9 @@ class Plan:
     sampling: Sampling
     context_tokens: int | None = None
     """The student's window in tokens, where it was known at the build."""
+    checks: tuple[DeclaredCheck, ...] = ()
+    check_retries: int = 1
+    """How often the model is asked again after an answer that breaks a check."""
     format: Literal[1] = 1
 
     @property
@@ -77,24 +81,39 @@ _PLAN = TypeAdapter(Plan)
 
 
 def plan_as_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON. One without checks says nothing of them, so its release keeps its version."""
     data = asdict(plan)
     data["prefix"] = [message.as_dict() for message in plan.prefix]
+    if not plan.checks:
+        del data["checks"], data["check_retries"]
     return data
 
 
 def read_plan(data: Mapping[str, Any]) -> Plan:
-    """Builds a plan from parsed JSON; unknown keys and wrong types raise ReleaseInvalid."""
+    """Builds a plan from parsed JSON.
+
+    Raises:
+        ReleaseInvalid: a key is unknown, a type is wrong, or a check can't be applied to the plan's fields.
+    """
     prefix = data.get("prefix")
     if not isinstance(prefix, list) or not all(
         isinstance(m, dict) and m.keys() == {"role", "content"} for m in prefix
     ):
         raise ReleaseInvalid("plan.json: 'prefix' must be a list of messages with a role and a content")
     try:
-        return _PLAN.validate_python(dict(data) | {"prefix": [(m["role"], m["content"]) for m in prefix]})
+        plan = _PLAN.validate_python(dict(data) | {"prefix": [(m["role"], m["content"]) for m in prefix]})
+        refuse_unknown_fields(plan.checks, [f.name for f in plan.inputs], [f.name for f in plan.outputs])
+    except ProgramInvalid as error:
+        raise ReleaseInvalid(f"plan.json: {error}") from error
     except ValidationError as error:
         found = error.errors(include_url=False)[0]
         where = ".".join(map(str, found["loc"]))
         raise ReleaseInvalid(f"plan.json: {where}: {found['msg']}") from error
+    if not 0 <= plan.check_retries <= MOST_CHECK_RETRIES:
+        raise ReleaseInvalid(
+            f"plan.json: check_retries: {plan.check_retries} is not from 0 to {MOST_CHECK_RETRIES}"
+        )
+    return plan
 
 
 def render(plan: Plan, inputs: Mapping[str, Any]) -> list[Message]:

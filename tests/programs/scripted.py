@@ -25,24 +25,34 @@ class ScriptedReply:
 
 
 class ScriptedModel:
-    """Says `text` to everything, streamed in pieces of `piece` characters; remembers what it was asked."""
+    """Says `text` to everything, or each of several texts in turn, the last one for good.
 
-    def __init__(self, text: str, finish_reason: str = "stop", piece: int = 3) -> None:
+    Streams in pieces of `piece` characters; remembers what it was asked.
+    """
+
+    def __init__(self, text: str | Sequence[str], finish_reason: str = "stop", piece: int = 3) -> None:
         self.text, self.finish_reason, self.piece = text, finish_reason, piece
         self.asked: list[list[dict[str, str]]] = []
         self.params: list[dict[str, object]] = []
 
     async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> ScriptedReply:
         self._remember(messages, params)
-        return ScriptedReply(self.text, finish_reason=self.finish_reason)
+        return ScriptedReply(self._said(), finish_reason=self.finish_reason)
 
     async def stream(
         self, messages: Sequence[object], params: Mapping[str, object]
     ) -> AsyncGenerator[ScriptedReply]:
         self._remember(messages, params)
-        for start in range(0, len(self.text), self.piece):
-            yield ScriptedReply(self.text[start : start + self.piece], finish_reason="", usage=None)
+        text = self._said()
+        for start in range(0, len(text), self.piece):
+            yield ScriptedReply(text[start : start + self.piece], finish_reason="", usage=None)
         yield ScriptedReply("", finish_reason=self.finish_reason)
+
+    def _said(self) -> str:
+        """The text of this call: of several, one after the other and then the last."""
+        return (
+            self.text if isinstance(self.text, str) else self.text[min(len(self.asked), len(self.text)) - 1]
+        )
 
     def _remember(self, messages: Sequence[object], params: Mapping[str, object]) -> None:
         self.asked.append(orjson.loads(orjson.dumps(list(messages))))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import dspy
 import pytest
 
 from programs.adapter import ProgramAdapter
+from programs.checks import is_one_of, matches, must_mention
 from programs.errors import InputInvalid, ReleaseInvalid
 from programs.plan import Field, Message, Plan, plan_as_dict, read_plan, render
 from programs.program import Chat, Sampling
@@ -86,3 +88,47 @@ def test_a_plan_survives_json() -> None:
 def test_a_plan_with_anything_else_in_it_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ReleaseInvalid, match=next(iter(change))):
         read_plan(plan_as_dict(PLAN) | change)
+
+
+CHECKED = replace(
+    PLAN,
+    checks=(
+        must_mention("answer", "a", of="question"),
+        is_one_of("answer", "a", 1, True),
+        matches("answer", "a+"),
+    ),
+    check_retries=3,
+)
+
+
+def test_a_plan_with_checks_survives_json() -> None:
+    assert read_plan(json.loads(json.dumps(plan_as_dict(CHECKED)))) == CHECKED
+
+
+def test_a_plan_without_checks_says_nothing_of_them() -> None:
+    assert not {"checks", "check_retries"} & plan_as_dict(PLAN).keys()
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        {"kind": "must_mention", "field": "answer", "terms": ["a"], "surprise": 1},
+        {"kind": "satisfies", "field": "answer", "function": "os.system"},
+        {"field": "answer", "terms": ["a"]},
+        {"kind": "must_mention", "field": "nowhere", "terms": ["a"]},
+        {"kind": "must_mention", "field": "answer", "of": "nowhere"},
+        {"kind": "must_mention", "field": "answer"},
+        {"kind": "matches", "field": "answer", "pattern": "(?=a)"},
+        {"kind": "matches", "field": "answer", "pattern": 5},
+        {"kind": "is_one_of", "field": "answer", "choices": []},
+    ],
+)
+def test_a_check_that_is_not_plain_data_is_refused(check: dict[str, object]) -> None:
+    with pytest.raises(ReleaseInvalid, match=r"plan\.json"):
+        read_plan(plan_as_dict(PLAN) | {"checks": [check]})
+
+
+@pytest.mark.parametrize("retries", [-1, 4, "many"])
+def test_more_retries_than_three_are_refused(retries: object) -> None:
+    with pytest.raises(ReleaseInvalid, match="check_retries"):
+        read_plan(plan_as_dict(CHECKED) | {"check_retries": retries})
