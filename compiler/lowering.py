@@ -12,6 +12,7 @@ import dspy
 
 from compiler.candidate import Candidate
 from programs.adapter import ProgramAdapter
+from programs.checks import declared, refuse_unknown_fields
 from programs.errors import LoweringImpossible
 from programs.execution import Executor, PlanExecutor
 from programs.interpreted import InterpretedExecutor
@@ -64,6 +65,8 @@ def lower(module: dspy.Module, program: Program, candidate: Candidate, context_t
     if sum(field.type == "history" for field in fields.inputs) > 1:
         raise LoweringImpossible("its signature has two histories")
     _refuse_strange_defaults(fields.inputs)
+    checks = declared(program.checks)
+    refuse_unknown_fields(checks, [f.name for f in fields.inputs], [f.name for f in fields.outputs])
     adapter = ProgramAdapter()
     request = adapter.format(signature, list(predictor.demos), {})
     return Plan(
@@ -76,6 +79,8 @@ def lower(module: dspy.Module, program: Program, candidate: Candidate, context_t
         chat=program.chat,
         sampling=program.sampling,
         context_tokens=context_tokens,
+        checks=checks,
+        check_retries=program.check_retries,
     )
 
 
