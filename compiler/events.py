@@ -98,6 +98,13 @@ class Began:
 
 
 @dataclass(frozen=True)
+class Described:
+    """Everything that could change the result, known once the examples are loaded: one value by one name."""
+
+    parameters: Mapping[str, object]
+
+
+@dataclass(frozen=True)
 class StageStarted:
     stage: Stage
     total: int | None = None
@@ -193,4 +200,4 @@ class Finished:
     result: BuildResult
 
 
-Event = Began | StageStarted | Scored | CandidateScored | Estimated | Spent | Log | Finished
+Event = Began | Described | StageStarted | Scored | CandidateScored | Estimated | Spent | Log | Finished
