@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from pydantic import ConfigDict, Discriminator
 from pydantic_core import SchemaError, SchemaValidator, core_schema
@@ -157,12 +157,22 @@ def satisfies(name: str, function: Callable[[Mapping[str, Any], Mapping[str, Any
     return Satisfies(name, function)
 
 
-def problems(
-    checks: Sequence[Check], inputs: Mapping[str, Any], outputs: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """Every check's reason why the outputs can't be given out."""
-    found = (check.problem(inputs, outputs) for check in checks)
-    return tuple(reason for reason in found if reason is not None)
+class Broken(NamedTuple):
+    """A check that the outputs break, and why."""
+
+    check: Check
+    reason: str
+
+    @property
+    def field(self) -> str | None:
+        """The output that it is about; None where a function looks at all of them."""
+        return getattr(self.check, "field", None)
+
+
+def broken(checks: Sequence[Check], inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> list[Broken]:
+    """Every check that the outputs break; they may be given out where there is none."""
+    found = ((check, check.problem(inputs, outputs)) for check in checks)
+    return [Broken(check, reason) for check, reason in found if reason is not None]
 
 
 def declared(checks: Sequence[Check]) -> tuple[DeclaredCheck, ...]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from programs.checks import ASK_AGAIN, problems
+from programs.checks import ASK_AGAIN, broken
 from programs.errors import CheckFailed, ReplyUnparseable
 from programs.plan import Field, Message, Plan, complete_inputs, neutralise, render_request
 from programs.program import Chat
@@ -151,7 +151,7 @@ class PlanExecutor:
             steps += outcome.steps
             if not outcome.complete:
                 return Outcome({}, steps, complete=False, attempts=attempt)
-            reasons = problems(self.plan.checks, values, outcome.outputs)
+            reasons = [found.reason for found in broken(self.plan.checks, values, outcome.outputs)]
             if not reasons:
                 return replace(outcome, steps=steps, attempts=attempt)
             said, again = Message("assistant", reply.text), Message("user", self._ask_again(reasons))

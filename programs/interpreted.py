@@ -15,11 +15,13 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError
 
 from programs.adapter import ProgramAdapter
-from programs.errors import ReleaseInvalid
+from programs.checks import broken
+from programs.errors import CheckFailed, ReleaseInvalid
 from programs.execution import Delta, Model, Outcome, Reply, RunFailed, Step
 from programs.plan import Field
 from programs.program import Chat, Program, Sampling
 from programs.reader import FieldDelta
+from programs.second_try import SecondTry, call_to_repeat
 
 MakeLM = Callable[[Model, str, Mapping[str, object]], dspy.LM]
 """`engine.lm.make_lm`: a model, a name for messages, request parameters -> the LM."""
@@ -28,7 +30,8 @@ MakeLM = Callable[[Model, str, Mapping[str, object]], dspy.LM]
 class InterpretedExecutor:
     """Runs a DSPy module for one request after another; the module itself is never changed by a run.
 
-    `trace`, where given, receives the predictor calls as DSPy records them; one run at a time then.
+    `trace`, where given, receives the predictor calls as DSPy records them, those of the last attempt where
+    a check was broken before; one run at a time then.
     """
 
     def __init__(
@@ -43,25 +46,46 @@ class InterpretedExecutor:
         self._module = module
         self._make_lm = make_lm
         self._trace = trace
+        self._checks = program.checks
+        self._attempts = 1 + (program.check_retries if program.checks else 0)
 
     async def run(self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]) -> Outcome:
+        """The outcome of the module's run, or of a further one where an answer breaks a check.
+
+        Raises:
+            RunFailed, CheckFailed
+        """
         recorder = Recorder(model)
         lm = self._make_lm(recorder, "student", {**self.sampling.as_request(), **params})
-        values = dict(inputs)
-        if self.chat.history:
-            values[self.chat.history] = dspy.History(messages=list(inputs.get(self.chat.history) or []))
         trace = [] if self._trace is None else self._trace
-        try:
-            with dspy.context(
-                lm=lm, adapter=ProgramAdapter(), disable_history=True, trace=trace, callbacks=[]
-            ):
-                prediction = await self._module.acall(**values)
-        except AdapterParseError as error:
-            steps = tuple(recorder.steps)
-            if steps and steps[-1].finish_reason == "length":
-                return Outcome({}, steps, complete=False)
-            raise RunFailed("the reply does not hold the declared outputs", steps) from error
-        return Outcome(dict(prediction.items()), tuple(recorder.steps))
+        begun = len(trace)
+        adapter = ProgramAdapter()
+        for attempt in range(1, self._attempts + 1):
+            try:
+                with dspy.context(lm=lm, adapter=adapter, disable_history=True, trace=trace, callbacks=[]):
+                    prediction = await self._module.acall(**self._values(inputs))
+            except AdapterParseError as error:
+                steps = tuple(recorder.steps)
+                if steps and steps[-1].finish_reason == "length":
+                    return Outcome({}, steps, complete=False, attempts=attempt)
+                raise RunFailed("the reply does not hold the declared outputs", steps) from error
+            outputs = dict(prediction.items())
+            found = broken(self._checks, inputs, outputs)
+            if not found:
+                return Outcome(outputs, tuple(recorder.steps), attempts=attempt)
+            reasons = [item.reason for item in found]
+            repeated = call_to_repeat(trace[begun:], {item.field for item in found if item.field})
+            if repeated is None:
+                break  # no model was asked, so none can be asked again
+            if attempt < self._attempts:
+                adapter = SecondTry(repeated, reasons)
+                del trace[begun:]
+        raise CheckFailed("; ".join(reasons), recorder.steps, outputs, reasons)
+
+    def _values(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        if self.chat.history is None:
+            return dict(inputs)
+        return {**inputs, self.chat.history: dspy.History(messages=list(inputs.get(self.chat.history) or []))}
 
     async def stream(
         self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import dspy
 import pytest
 
 from engine.lm import make_lm
-from programs.errors import ReleaseInvalid
+from programs.checks import Check, is_one_of, matches, must_mention, satisfies
+from programs.errors import CheckFailed, ReleaseInvalid
 from programs.execution import Outcome, RunFailed
 from programs.interpreted import InterpretedExecutor, dump_state, load_state, signature_fingerprint
 from programs.program import Chat, Program, Sampling
@@ -77,6 +79,67 @@ def test_concurrent_runs_do_not_mix() -> None:
         return list(await asyncio.gather(*runs))
 
     assert [o.outputs["answer"] for o in asyncio.run(all_at_once())] == list(range(20))
+
+
+REASONED = REPLY.replace("think", "4, because two and two")
+
+
+def checked(*checks: Check, retries: int = 2, trace: list[Any] | None = None) -> InterpretedExecutor:
+    program = replace(PROGRAM, checks=checks, check_retries=retries)
+    return InterpretedExecutor(TwoSteps(), program, make_lm, trace)
+
+
+def ask(executor: InterpretedExecutor, model: ScriptedModel) -> Outcome:
+    return asyncio.run(executor.run({"question": "2+2?"}, model, {}))
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        must_mention("reasoning", "because"),
+        matches("reasoning", ".*because.*"),
+        is_one_of("reasoning", "4, because two and two"),
+        satisfies("gives a reason", lambda inputs, outputs: "because" in outputs["reasoning"]),
+    ],
+)
+def test_a_module_runs_again_with_the_reason_told_to_the_predictor_that_wrote_the_answer(
+    check: Check,
+) -> None:
+    outcome = ask(checked(check), model := ScriptedModel([REPLY, REPLY, REPLY, REASONED]))
+    assert (outcome.outputs["reasoning"], outcome.attempts) == ("4, because two and two", 2)
+    assert len(outcome.steps) == 4
+    first, second, first_again, second_again = model.asked
+    assert first_again == first and second_again[: len(second)] == second
+    said, again = second_again[len(second) :]
+    assert (said["role"], again["role"]) == ("assistant", "user")
+    assert "[[ ## reasoning ## ]]\nthink" in said["content"]
+    assert (check.problem({}, {"reasoning": "think"}) or "?") in again["content"]
+    assert "`[[ ## answer ## ]]`" in again["content"]
+
+
+def test_a_module_that_never_passes_fails_with_all_its_steps() -> None:
+    with pytest.raises(CheckFailed, match="must mention 'because'") as caught:
+        ask(checked(must_mention("reasoning", "because"), retries=1), model := ScriptedModel(REPLY))
+    assert len(caught.value.steps) == len(model.asked) == 4
+    assert caught.value.outputs == {"reasoning": "think", "answer": 4}
+
+
+def test_a_trace_holds_the_calls_of_the_answer_that_passed() -> None:
+    trace: list[Any] = []
+    executor = checked(must_mention("reasoning", "because"), trace=trace)
+    ask(executor, ScriptedModel([REPLY, REPLY, REPLY, REASONED]))
+    assert [prediction.reasoning for _, _, prediction in trace] == ["think", "4, because two and two"]
+
+
+def test_a_module_that_asks_no_model_is_not_run_again() -> None:
+    class Constant(dspy.Module):
+        async def aforward(self, question: str, history: dspy.History) -> dspy.Prediction:
+            return dspy.Prediction(reasoning="always", answer=4)
+
+    program = replace(PROGRAM, checks=(must_mention("reasoning", "because"),))
+    with pytest.raises(CheckFailed) as caught:
+        ask(InterpretedExecutor(Constant(), program, make_lm), ScriptedModel(REPLY))
+    assert caught.value.steps == ()
 
 
 def test_a_state_survives_json_and_holds_nothing_but_instructions_and_demonstrations() -> None:
