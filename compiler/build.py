@@ -18,8 +18,10 @@ from compiler.decision import decide, refuse_below
 from compiler.estimate import Foresight, estimate, refuse_above
 from compiler.events import Began, BuildResult, Event, Finished, Log, Scored, StageStarted
 from compiler.evidence import Findings, evidence_files
+from compiler.history import History
 from compiler.lowering import executor
 from compiler.optimizers import make_optimizer, optimizer_name
+from compiler.prompts import prompts_of
 from compiler.proof import REPLIES, lower_proven
 from compiler.publication import check_writable, draft_release, publish
 from compiler.rehearsal import check_fit, fields_needed, rehearse
@@ -60,6 +62,8 @@ async def build(request: BuildRequest, cast: Cast) -> AsyncGenerator[Event, None
 async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResult:
     begun = time.monotonic()
     program, build_id = request.program, request.build_id or new_build_id()
+    history = History()
+    report = history.beside(report)
     report(Began(build_id, resumed=is_begun(request.state, build_id)))
     optimizer = make_optimizer(request.optimizer, request.arguments)
 
@@ -107,9 +111,11 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         report(StageStarted("decide"))
         draft = draft_release(program, module, candidate, lowered.plan, cast.student)
         taught = None if cast.teacher is None else rehearsal.teacher
+        prompts = {"before": prompts_of(module, PLAIN), "after": prompts_of(module, candidate)}
         findings = Findings(
-            asked, parts, candidate, tested, taught, estimated, shop.prices, lowered, looks, stopped
-        )
+            asked, parts, candidate, tested, taught, estimated, shop.prices, lowered, looks, stopped,
+            history, prompts,
+        )  # fmt: skip
         seconds = time.monotonic() - begun
         result = decide(request, build_id, draft, findings, shop.spending.spent(), seconds)
 

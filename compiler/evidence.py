@@ -2,6 +2,7 @@
 
 build.json        how it was made and what it scored
 scorecard.jsonl   every held-out example, before and after
+prompts.json      what a model was sent, before and after
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -19,6 +21,7 @@ from compiler.answers import Answer, summarise
 from compiler.candidate import Candidate
 from compiler.contenders import Tested
 from compiler.events import BuildResult, Estimated, Role
+from compiler.history import History
 from compiler.proof import Lowered
 from compiler.split import Parts
 from engine.prices import Price
@@ -47,6 +50,9 @@ class Findings:
     """Other builds that had seen these test examples before this one did."""
     stopped: str | None
     """Why the search ended before it was through."""
+    history: History
+    prompts: Mapping[str, Any]
+    """Of the unoptimised and the compiled program, as `before` and `after`."""
 
     @property
     def before(self) -> Sequence[Answer]:
@@ -61,6 +67,7 @@ def evidence_files(result: BuildResult, findings: Findings) -> dict[str, bytes]:
     return {
         "build.json": orjson.dumps(_build(result, findings), option=orjson.OPT_INDENT_2, default=str),
         "scorecard.jsonl": b"".join(_rows(findings)),
+        "prompts.json": orjson.dumps(findings.prompts, option=orjson.OPT_INDENT_2),
     }
 
 
@@ -78,6 +85,8 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
     parts, proof = findings.parts, findings.lowered.proof
     return {
         "build": result.build_id,
+        "version": result.version,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "asked": findings.asked,
         "split": {
             "sizes": {"train": len(parts.train), "dev": len(parts.dev), "test": len(parts.test)},
@@ -89,6 +98,8 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
         "teacher": findings.taught and asdict(summarise(findings.taught)),
         "candidate": {"name": findings.candidate.name, "demos": findings.candidate.demo_count},
         "stopped": findings.stopped,
+        "candidates": findings.history.candidates(),
+        "history": findings.history.rises(),
         "contenders": [asdict(contender) for contender in result.contenders],
         "scores": {
             "before": asdict(result.baseline),
@@ -125,6 +136,8 @@ def _row(index: int, key: str, program: str, example: dspy.Example, answer: Answ
         "id": index,
         "example": key,
         "program": program,
+        # Once for each example is enough.
+        "inputs": dict(example.inputs().items()) if program == "before" else None,
         "score": answer.score,
         "parts": answer.parts,
         "feedback": answer.feedback,
@@ -138,4 +151,8 @@ def _row(index: int, key: str, program: str, example: dspy.Example, answer: Answ
         "usd": answer.usd,
         "seconds": answer.seconds,
     }
-    return orjson.dumps(row, default=str) + b"\n"
+    return orjson.dumps(row, default=_plain) + b"\n"
+
+
+def _plain(value: object) -> object:
+    return list(value.messages) if isinstance(value, dspy.History) else str(value)
