@@ -26,7 +26,7 @@ from gateway.students import ServedStudent, Students
 from programs.aliases import Aliases, read_aliases
 from programs.errors import ProgramError, ReleaseError, ReleaseInvalid
 from programs.execution import Executor
-from programs.release import Identity, read_release
+from programs.release import FILES, Identity, read_release
 
 _log = logging.getLogger(__name__)
 _VERSION = re.compile(r"[0-9a-f]{12}")
@@ -255,7 +255,7 @@ def _look(root: Path) -> Mapping[str, ProgramFolder] | None:
 
 def _look_at(path: str) -> ProgramFolder:
     versions = [e for e in os.scandir(path) if _is_folder(e) and _VERSION.fullmatch(e.name)]
-    names = ("release.json", "plan.json", "state.json", "evidence")
+    names = ("release.json", *FILES.values(), "evidence")
     stamps = {e.name: tuple(_stamp(os.path.join(e.path, name)) for name in names) for e in versions}
     return ProgramFolder(_stamp(os.path.join(path, "aliases.json")), stamps)
 

@@ -6,8 +6,10 @@ import importlib.util
 from collections.abc import Callable
 
 from gateway.errors import ModelUnavailable
+from programs.ensemble import EnsembleExecutor
 from programs.errors import ProgramError
 from programs.execution import Executor, PlanExecutor
+from programs.neighbours import NeighbourExecutor
 from programs.release import Kind, Release
 
 MakeExecutor = Callable[[Release], Executor]
@@ -16,6 +18,16 @@ MakeExecutor = Callable[[Release], Executor]
 def plan_executor(release: Release) -> Executor:
     assert release.plan is not None, "read_release gives every release of kind `plan` its plan"
     return PlanExecutor(release.plan)
+
+
+def neighbour_executor(release: Release) -> Executor:
+    assert release.neighbours is not None, "read_release gives every release of its kind its neighbours"
+    return NeighbourExecutor(release.neighbours)
+
+
+def ensemble_executor(release: Release) -> Executor:
+    assert release.ensemble is not None, "read_release gives every release of its kind its ensemble"
+    return EnsembleExecutor(release.ensemble)
 
 
 def interpreted_executor(release: Release) -> Executor:
@@ -47,7 +59,12 @@ def interpreted_executor(release: Release) -> Executor:
     return InterpretedExecutor(load_state(module, release.state), program, make_lm)
 
 
-EXECUTORS: dict[Kind, MakeExecutor] = {"plan": plan_executor, "interpreted": interpreted_executor}
+EXECUTORS: dict[Kind, MakeExecutor] = {
+    "plan": plan_executor,
+    "neighbours": neighbour_executor,
+    "ensemble": ensemble_executor,
+    "interpreted": interpreted_executor,
+}
 
 
 def _check_same(what: str, release: Release, expected: str, actual: str) -> None:

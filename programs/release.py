@@ -1,7 +1,7 @@
 """A release on disk: inert, content-addressed, the only thing that passes from compiler to gateway.
 
     releases/<program>/<version>/release.json   identity; the version is its digest
-                                 plan.json      or, interpreted, state.json
+                                 plan.json      or neighbours.json, ensemble.json; interpreted, state.json
                                  evidence/<build-id>/...   what was measured; never changes the version
     releases/<program>/aliases.json             champion, candidate and how they moved
 
@@ -22,12 +22,19 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from programs.ensemble import Ensemble, read_ensemble
 from programs.errors import ReleaseInvalid, ReleaseNotFound, ReleaseNotWritten
+from programs.neighbours import Neighbours, read_neighbours
 from programs.plan import Plan, read_plan
 from programs.program import Chat, Sampling
 
-Kind = Literal["plan", "interpreted"]
-_BODY: dict[Kind, str] = {"plan": "plan.json", "interpreted": "state.json"}
+Kind = Literal["plan", "neighbours", "ensemble", "interpreted"]
+FILES: Mapping[Kind, str] = {
+    "plan": "plan.json",
+    "neighbours": "neighbours.json",
+    "ensemble": "ensemble.json",
+    "interpreted": "state.json",
+}
 _LARGEST_FILE = 32 * 1024 * 1024  # bytes; a plan of a full 8,192-token window is well under one
 
 
@@ -52,7 +59,7 @@ class Identity:
     program: str
     kind: Kind
     body: str
-    """SHA-256 of plan.json or state.json."""
+    """SHA-256 of the file that `FILES` names for the kind."""
     student: str
     """Logical name; the gateway maps it to an engine."""
     fingerprint: Mapping[str, Any]
@@ -69,12 +76,14 @@ class Identity:
 
 @dataclass(frozen=True)
 class Release:
-    """One checked release; exactly one of `plan` and `state` is set, as `identity.kind` says."""
+    """One checked release; exactly one of its bodies is set, as `identity.kind` says."""
 
     path: Path
     identity: Identity
-    plan: Plan | None
-    state: Mapping[str, Any] | None
+    plan: Plan | None = None
+    state: Mapping[str, Any] | None = None
+    neighbours: Neighbours | None = None
+    ensemble: Ensemble | None = None
 
     @property
     def name(self) -> str:
@@ -108,7 +117,7 @@ def write_release(
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         if not home.exists():
-            files = {"release.json": canonical_json(asdict(identity)), _BODY[identity.kind]: body}
+            files = {"release.json": canonical_json(asdict(identity)), FILES[identity.kind]: body}
             _write_folder(home, files)
         digests = {name: digest(data) for name, data in evidence.items()}
         shown = {**evidence, "digests.json": canonical_json(digests)}
@@ -142,16 +151,23 @@ def read_release(path: Path) -> Release:
         path.parent.name == identity.program,
         f"the release is for {identity.program!r}, not {path.parent.name!r}",
     )
-    body = _read_file(path / _BODY[identity.kind])
+    body = _read_file(path / FILES[identity.kind])
     _check(
         digest(body) == identity.body,
-        f"{_BODY[identity.kind]} has digest {digest(body)}, not {identity.body}",
+        f"{FILES[identity.kind]} has digest {digest(body)}, not {identity.body}",
     )
-    content = _parse_json(body, _BODY[identity.kind])
-    if identity.kind == "plan":
-        return Release(path, identity, read_plan(content), None)
-    _check(identity.interpreted is not None, "the release is interpreted but does not say of which source")
-    return Release(path, identity, None, content)
+    content = _parse_json(body, FILES[identity.kind])
+    match identity.kind:
+        case "plan":
+            return Release(path, identity, plan=read_plan(content))
+        case "neighbours":
+            return Release(path, identity, neighbours=read_neighbours(content))
+        case "ensemble":
+            return Release(path, identity, ensemble=read_ensemble(content))
+        case "interpreted":
+            said = identity.interpreted is not None
+            _check(said, "the release is interpreted but does not say of which source")
+            return Release(path, identity, state=content)
 
 
 def verify_evidence(path: Path) -> list[str]:

@@ -4,13 +4,27 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from programs.embedding import HashedNgrams
+from programs.ensemble import Ensemble, ensemble_as_dict
 from programs.errors import ReleaseInvalid, ReleaseNotFound, ReleaseNotWritten
+from programs.neighbours import Demonstration, Neighbours, Said, Weight, neighbours_as_dict
 from programs.plan import Field, Message, Plan, plan_as_dict
 from programs.program import Chat, Sampling
-from programs.release import Identity, canonical_json, digest, read_release, verify_evidence, write_release
+from programs.release import (
+    FILES,
+    Identity,
+    Kind,
+    Release,
+    canonical_json,
+    digest,
+    read_release,
+    verify_evidence,
+    write_release,
+)
 
 PLAN = Plan(
     program="sum",
@@ -33,6 +47,37 @@ def test_a_release_reads_back_as_it_was_written(tmp_path: Path) -> None:
     release = read_release(written(tmp_path))
     assert (release.plan, release.identity, release.state) == (PLAN, IDENTITY, None)
     assert release.name == f"sum@{release.path.name}"
+
+
+SHOWN = Demonstration((Said("user", "1 + 1?"), Said("assistant", "2")), (Weight(7, 1.0),))
+NEIGHBOURS = Neighbours(PLAN, (SHOWN,), HashedNgrams.learn(["1 + 1?", "2 + 2?"]), k=1)
+ENSEMBLE = Ensemble((PLAN, replace(PLAN, prefix=())), "mean")
+
+
+def put(root: Path, kind: Kind, content: dict[str, Any]) -> Path:
+    body = canonical_json(content)
+    return write_release(root, Identity("sum", kind, digest(body), "default", {}), body, "b1", {})
+
+
+def test_neighbours_and_ensembles_read_back_as_they_were_written(tmp_path: Path) -> None:
+    near = read_release(put(tmp_path, "neighbours", neighbours_as_dict(NEIGHBOURS)))
+    many = read_release(put(tmp_path, "ensemble", ensemble_as_dict(ENSEMBLE)))
+    assert near == Release(near.path, near.identity, neighbours=NEIGHBOURS)
+    assert many == Release(many.path, many.identity, ensemble=ENSEMBLE)
+    assert (near.path / "neighbours.json").exists() and (many.path / "ensemble.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["neighbours", "ensemble"])
+def test_a_changed_or_forged_body_of_any_kind_is_refused(tmp_path: Path, kind: Kind) -> None:
+    content = neighbours_as_dict(NEIGHBOURS) if kind == "neighbours" else ensemble_as_dict(ENSEMBLE)
+    home = put(tmp_path, kind, content)
+    (home / FILES[kind]).write_bytes(canonical_json(content | {"k": 2}))
+    with pytest.raises(ReleaseInvalid, match=rf"{kind}\.json has digest"):
+        read_release(home)
+    with pytest.raises(ReleaseInvalid, match=rf"{kind}\.json"):
+        read_release(put(tmp_path, kind, content | {"code": "import os"}))
+    with pytest.raises(ReleaseInvalid, match=r"needs|must hold"):
+        read_release(put(tmp_path, kind, plan_as_dict(PLAN)))
 
 
 def test_the_same_identity_is_the_same_version_and_gains_evidence(tmp_path: Path) -> None:
