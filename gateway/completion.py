@@ -60,6 +60,15 @@ class Call:
             headers.append((b"x-smallforge-ignored", header_names(self.request.ignored)))
         return headers
 
+    def cost_headers(self) -> list[Header]:
+        """What the engine's work cost so far; nothing where that can't be known."""
+        usd = self.student.usd
+        return [] if usd is None else [(b"x-smallforge-cost-usd", b"%.12f" % usd)]
+
+    def count_retries(self, attempts: int) -> None:
+        if attempts > 1:
+            self.runnable.metrics.check_retries.inc(attempts - 1)
+
     def overhead(self) -> float:
         """Seconds so far that were not spent on the engine."""
         return max(0.0, perf_counter() - self.started - self.student.seconds)
@@ -85,9 +94,8 @@ async def complete(call: Call, strict: bool) -> Response:
         ],
         "usage": tokens.as_dict() if tokens is not None else None,
     }
-    headers = call.headers()
-    if call.student.usd is not None:
-        headers.append((b"x-smallforge-cost-usd", b"%.12f" % call.student.usd))
+    call.count_retries(outcome.attempts)
+    headers = [*call.headers(), *call.cost_headers()]
     encoded = orjson.dumps(body)
     headers.append((b"x-smallforge-overhead-ms", b"%.3f" % (call.overhead() * 1000)))
     return Response(encoded, headers)

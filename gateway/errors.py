@@ -7,6 +7,7 @@
     ├── RouteUnknown          404  no such path, or 405 for its method
     ├── ModelUnavailable      503  the release is there but may not or cannot run now
     ├── OutputInvalid         502  the model's reply does not hold the program's outputs
+    ├── CheckBroken           502  the answer does not hold what the program checks, however often asked
     ├── UpstreamFailed        what an engine's error becomes; see `UPSTREAM`
     └── InternalFault         500  ours; the details are in the log only
 
@@ -25,7 +26,7 @@ import orjson
 
 from engine import errors as engine_errors
 from engine.errors import EngineError
-from programs.errors import InputInvalid, ReplyUnparseable
+from programs.errors import CheckFailed, InputInvalid, ReplyUnparseable
 
 _log = logging.getLogger(__name__)
 
@@ -108,6 +109,18 @@ class OutputInvalid(GatewayError):
     code = "program_output_invalid"
 
 
+class CheckBroken(GatewayError):
+    """`retries` says how often the model was asked again."""
+
+    status = 502
+    type = "server_error"
+    code = "program_output_invalid"
+
+    def __init__(self, message: str, retries: int) -> None:
+        super().__init__(message)
+        self.retries = retries
+
+
 class InternalFault(GatewayError):
     status = 500
     type = "server_error"
@@ -164,6 +177,7 @@ UPSTREAM: dict[type[EngineError], Answer] = {
     engine_errors.EngineReplyInvalid: Answer(
         502, "server_error", "engine_reply_invalid", "The engine's reply does not follow OpenAI's protocol."
     ),
+    engine_errors.EngineWrongModel: Answer(503, "server_error", "engine_unavailable", _OPERATOR),
     engine_errors.EngineNotInstalled: Answer(503, "server_error", "engine_unavailable", _OPERATOR),
     engine_errors.EngineStartFailed: Answer(503, "server_error", "engine_unavailable", _OPERATOR),
     engine_errors.EngineNotFound: Answer(503, "server_error", "engine_unavailable", _OPERATOR),
@@ -183,6 +197,9 @@ def as_gateway_error(error: Exception) -> GatewayError:
             return RequestInvalid(f"{error}.", param=f"inputs.{error.name}")
         case ReplyUnparseable():
             return OutputInvalid(f"The model's reply does not hold the program's outputs: {error}.")
+        case CheckFailed():
+            told = f"The model's answer does not pass the program's checks: {error}."
+            return CheckBroken(told, error.attempts - 1)
         case _ if (engine_error := _engine_error_behind(error)) is not None:
             return _upstream_failed(engine_error)
         case _:

@@ -67,6 +67,14 @@ class Metrics:
         self.parse_failures = self._counter(
             "gateway_parse_failures", "Replies without the declared outputs.", _RELEASE
         )
+        self.check_failures = self._counter(
+            "gateway_check_failures", "Requests whose every answer broke a check of the program.", _RELEASE
+        )
+        self.check_retries = self._counter(
+            "gateway_check_retries",
+            "Times a model was asked again because its answer broke a check.",
+            _RELEASE,
+        )
         self.upstream_errors = self._counter(
             "gateway_upstream_errors", "Failed calls of an engine.", ("reason",)
         )
@@ -129,6 +137,8 @@ class ReleaseMetrics:
         self.cached_tokens = metrics.tokens.labels(*labels, "input", "true")
         self.completion_tokens = metrics.tokens.labels(*labels, "output", "false")
         self.parse_failures = metrics.parse_failures.labels(*labels)
+        self.check_failures = metrics.check_failures.labels(*labels)
+        self.check_retries = metrics.check_retries.labels(*labels)
 
     # Bound at first use: a series that stands at 0 would say that something is known to be free.
     @cached_property

@@ -15,7 +15,15 @@ from gateway.accounting.cost import MeteredStudent
 from gateway.catalog import Catalog, Served
 from gateway.completion import Call, complete
 from gateway.disconnect import ClientGone, WhileConnected
-from gateway.errors import BodyTooLarge, GatewayError, Header, ModelUnknown, OutputInvalid, as_gateway_error
+from gateway.errors import (
+    BodyTooLarge,
+    CheckBroken,
+    GatewayError,
+    Header,
+    ModelUnknown,
+    OutputInvalid,
+    as_gateway_error,
+)
 from gateway.metrics import Metrics
 from gateway.policy import FIELDS
 from gateway.protocol import new_completion_id, read_request
@@ -80,12 +88,15 @@ class ChatCompletions:
             self._metrics.upstream_errors.labels(error.reason).inc()
         if isinstance(error, OutputInvalid) and call is not None:
             call.runnable.metrics.parse_failures.inc()
+        if isinstance(error, CheckBroken) and call is not None:
+            call.runnable.metrics.check_failures.inc()
+            call.count_retries(error.retries + 1)
         if exchange.begun:
             await exchange.end(error_event(error))
         else:
-            await exchange.reply(
-                error.status, error.body(), [*(call.headers() if call else ()), *error.headers()]
-            )
+            about = call.headers() if call else []
+            paid = call.cost_headers() if call and call.student.calls else []
+            await exchange.reply(error.status, error.body(), [*about, *paid, *error.headers()])
         exchange.status = error.status
 
     def _account(self, status: int, call: Call | None, started: float) -> None:

@@ -86,6 +86,7 @@ class Chunks:
         return self._head + orjson.dumps(choice) + self._tail
 
     def finish(self, outcome: Outcome) -> bytes:
+        self._call.count_retries(outcome.attempts)
         return self.delta({"outputs": dict(outcome.outputs)}, finish_reason(outcome))
 
     def end(self) -> bytes:

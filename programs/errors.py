@@ -60,11 +60,17 @@ class CheckFailed(ProgramError):
     """Every attempt broke a check; carries all their steps, the last one's outputs and what it broke."""
 
     def __init__(
-        self, message: str, steps: Sequence[Step], outputs: Mapping[str, Any], reasons: Sequence[str]
+        self,
+        message: str,
+        steps: Sequence[Step],
+        outputs: Mapping[str, Any],
+        reasons: Sequence[str],
+        attempts: int = 1,
     ) -> None:
         self.steps = tuple(steps)
         self.outputs = outputs
         self.reasons = tuple(reasons)
+        self.attempts = attempts
         super().__init__(message)
 
 

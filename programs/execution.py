@@ -156,7 +156,7 @@ class PlanExecutor:
                 return replace(outcome, steps=steps, attempts=attempt)
             said, again = Message("assistant", reply.text), Message("user", self._ask_again(reasons))
             messages += [said.as_dict(), again.as_dict()]
-        raise CheckFailed("; ".join(reasons), steps, outcome.outputs, reasons)
+        raise CheckFailed("; ".join(reasons), steps, outcome.outputs, reasons, attempt)
 
     def _ask_again(self, reasons: Sequence[str]) -> str:
         return ASK_AGAIN.format(reasons=neutralise("; ".join(reasons)), form=self.plan.reminder)

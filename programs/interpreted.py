@@ -80,7 +80,7 @@ class InterpretedExecutor:
             if attempt < self._attempts:
                 adapter = SecondTry(repeated, reasons)
                 del trace[begun:]
-        raise CheckFailed("; ".join(reasons), recorder.steps, outputs, reasons)
+        raise CheckFailed("; ".join(reasons), recorder.steps, outputs, reasons, attempt)
 
     def _values(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         if self.chat.history is None:

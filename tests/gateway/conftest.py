@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from openai import OpenAI
 
+from programs.checks import is_one_of, must_mention
 from programs.plan import Field, Message
 from programs.program import Chat, Sampling
 from tests.gateway.serving import (
@@ -56,13 +57,18 @@ def _gateway(_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> I
         sampling=Sampling(max_tokens=50, seed=3),
     )
     put_release(releases, reading, student)
+    checked = make_plan(
+        "checked", checks=(must_mention("answer", "forty-two"), is_one_of("reasoning", "Six times seven."))
+    )
+    put_release(releases, checked, student)
     with running_gateway(settings_for(folder, _upstream.url)) as gateway:
         yield gateway
 
 
 @pytest.fixture
 def gateway(_gateway: RunningGateway, upstream: Upstream) -> RunningGateway:
-    """A gateway with the releases `quiz` (its teacher takes 0.25 USD an answer), `counting` and `reading`."""
+    """A gateway with the releases `quiz` (its teacher takes 0.25 USD an answer), `counting`, `reading`
+    and `checked`, whose answer must mention forty-two and whose reasoning must be the upstream's own."""
     return _gateway
 
 

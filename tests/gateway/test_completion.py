@@ -181,3 +181,32 @@ def test_the_finish_reason_is_one_of_openais(said: str, complete: bool, reason: 
 def test_the_first_of_several_stops_counts() -> None:
     assert cut_at("one two three", ("three", "two")) == "one "
     assert cut_at("one", ()) == "one"
+
+
+WRONG = REPLY.replace("forty-two", "forty-three")
+
+
+def test_an_answer_that_breaks_a_check_is_asked_for_again_and_paid_for_twice(
+    client: OpenAI, upstream: Upstream
+) -> None:
+    once = client.chat.completions.with_raw_response.create(model="checked", messages=ASK)
+    upstream.script = Script(WRONG, then=Script(REPLY))
+    twice = client.chat.completions.with_raw_response.create(model="checked", messages=ASK)
+    assert twice.parse().choices[0].message.content == "forty-two"
+    assert "'answer' must mention 'forty-two'" in upstream.asked[-1]["messages"][-1]["content"]
+    usage = twice.parse().usage
+    assert usage is not None and usage.completion_tokens == len((WRONG + REPLY).split())
+    assert 0 < float(once.headers["x-smallforge-cost-usd"]) < float(twice.headers["x-smallforge-cost-usd"])
+
+
+def test_a_limit_bounds_the_tokens_of_all_attempts(client: OpenAI, upstream: Upstream) -> None:
+    upstream.script = Script(WRONG, then=Script(REPLY))
+    limit = len(WRONG.split()) + 3
+    client.chat.completions.create(model="checked", messages=ASK, max_completion_tokens=limit)
+    assert [body["max_tokens"] for body in upstream.asked] == [limit, 3]
+
+
+def test_an_unchecked_answer_that_its_limit_cut_is_not_shown(client: OpenAI, upstream: Upstream) -> None:
+    upstream.script = Script("[[ ## reasoning ## ]]\nSix times", finish_reason="length")
+    choice: Any = client.chat.completions.create(model="checked", messages=ASK).choices[0]
+    assert (choice.finish_reason, choice.message.content, choice.message.outputs) == ("length", "", {})

@@ -13,7 +13,7 @@ from gateway.errors import UPSTREAM, GatewayError, as_gateway_error
 from programs.errors import InputInvalid
 from programs.execution import RunFailed
 from tests.gateway.serving import RunningGateway
-from tests.gateway.upstream import Script, Upstream
+from tests.gateway.upstream import REPLY, Script, Upstream
 
 ASK: Any = [{"role": "user", "content": "What is six times seven?"}]
 
@@ -105,6 +105,20 @@ def test_a_reply_without_the_outputs_is_502_and_not_worth_a_retry(client: OpenAI
     assert (error.status_code, error.code) == (502, "program_output_invalid")
     assert error.response.headers["x-should-retry"] == "false"
     assert error.response.headers["x-smallforge-release"].startswith("quiz@")
+
+
+def test_an_answer_that_never_passes_the_checks_is_502_and_names_what_it_broke_but_not_what_it_says(
+    client: OpenAI, upstream: Upstream
+) -> None:
+    upstream.script = Script(REPLY.replace("forty-two", "unspeakable"))
+    with pytest.raises(InternalServerError) as caught:
+        client.chat.completions.create(model="checked", messages=ASK)
+    error = caught.value
+    assert (error.status_code, error.code) == (502, "program_output_invalid")
+    assert "'answer' must mention 'forty-two'" in error.message and "unspeakable" not in error.response.text
+    assert error.response.headers["x-should-retry"] == "false"
+    assert float(error.response.headers["x-smallforge-cost-usd"]) > 0
+    assert len(upstream.asked) == 2
 
 
 def test_openais_client_does_not_repeat_what_a_repeat_cannot_mend(

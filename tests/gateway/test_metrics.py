@@ -22,6 +22,7 @@ from tests.gateway.serving import (
 from tests.gateway.upstream import REPLY, Script, Upstream
 
 ASK: Any = [{"role": "user", "content": "q"}]
+WRONG = REPLY.replace("forty-two", "forty-three")
 NAMES = [
     "gateway_requests_total",
     "gateway_request_seconds",
@@ -35,6 +36,8 @@ NAMES = [
     "gateway_engine_idle_cost_usd_total",
     "gateway_cost_unknown_total",
     "gateway_parse_failures_total",
+    "gateway_check_failures_total",
+    "gateway_check_retries_total",
     "gateway_upstream_errors_total",
 ]
 
@@ -201,3 +204,25 @@ def test_the_listener_serves_what_was_counted() -> None:
     with metrics.listener("127.0.0.1", 0) as port, urlopen(f"http://127.0.0.1:{port}/metrics") as page:
         text = page.read().decode()
     assert 'gateway_requests_total{model="quiz",release="abc",status="200"} 1.0' in text
+
+
+def test_retries_and_answers_that_never_pass_are_counted_apart_from_unreadable_ones(
+    gateway: RunningGateway, client: OpenAI, upstream: Upstream
+) -> None:
+    reading = Reading(gateway, client, "checked")
+    for name in (
+        "gateway_check_retries_total",
+        "gateway_check_failures_total",
+        "gateway_parse_failures_total",
+    ):
+        reading.gains(0, name)
+    upstream.script = Script(WRONG, then=Script(REPLY))
+    list(client.chat.completions.create(model="checked", messages=ASK, stream=True))
+    reading.gains(1, "gateway_check_retries_total")
+    reading.gains(0, "gateway_check_failures_total")
+    upstream.script = Script(WRONG)
+    with pytest.raises(APIStatusError):
+        client.chat.completions.create(model="checked", messages=ASK)
+    reading.gains(2, "gateway_check_retries_total")
+    reading.gains(1, "gateway_check_failures_total")
+    reading.gains(0, "gateway_parse_failures_total")

@@ -145,3 +145,22 @@ def test_a_stop_cutter_gives_what_a_whole_text_would(text: str, cut: int) -> Non
     cutter = StopCutter(("STOP", "xyz"))
     pieces = [text[at : at + cut] for at in range(0, len(text), cut)]
     assert "".join([*map(cutter.feed, pieces), cutter.close()]) == text.split("STOP")[0]
+
+
+def test_a_program_with_checks_streams_its_answer_in_one_piece_after_they_passed(
+    client: OpenAI, upstream: Upstream
+) -> None:
+    upstream.script = Script(REPLY.replace("forty-two", "unspeakable"), then=Script(REPLY))
+    chunks = list(client.chat.completions.create(model="checked", messages=ASK, stream=True))
+    assert [c.choices[0].delta.content for c in chunks if c.choices[0].delta.content] == ["forty-two"]
+    assert _reasoning(chunks) == "Six times seven."
+    assert not any("unspeakable" in chunk.model_dump_json() for chunk in chunks)
+
+
+def test_a_stream_whose_answers_break_a_check_fails_before_it_begins(
+    client: OpenAI, upstream: Upstream
+) -> None:
+    upstream.script = Script(REPLY.replace("forty-two", "unspeakable"))
+    with pytest.raises(APIStatusError) as caught:
+        client.chat.completions.create(model="checked", messages=ASK, stream=True)
+    assert (caught.value.status_code, caught.value.code) == (502, "program_output_invalid")

@@ -36,6 +36,8 @@ class Script:
     )
     seconds: float = 0.0
     """Time to wait before the reply."""
+    then: Script | None = None
+    """What is done with the requests after the first."""
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Upstream:
             return _json(self._completion(body, Script("ok")))
         self.headers.append(dict(request.headers))
         script = self.script
+        self.script = script.then or script
         await asyncio.sleep(script.seconds)
         if script.trouble == "stall":
             await self._stall()
