@@ -1,6 +1,7 @@
 """Which release of a program answers to `champion` and `candidate`, and how that moved.
 
-One small file per program, replaced atomically; a reader sees the old or the new, never half.
+One small file per program, replaced atomically; a reader sees the old or the new, never half. Moves are made
+one after the other, whichever process makes them, so that none is lost.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +20,7 @@ from typing import Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from programs.errors import ReleaseInvalid, ReleaseNotFound, ReleaseNotWritten
+from programs.lock import held
 
 Alias = Literal["champion", "candidate"]
 _VERSION = re.compile(r"[0-9a-f]{12}")
@@ -72,13 +76,14 @@ def move_alias(program_folder: Path, alias: Alias, version: str, reason: str) ->
     """Points an alias at a version that is there; does nothing when it already is."""
     if not _VERSION.fullmatch(version) or not (program_folder / version).is_dir():
         raise ReleaseNotFound(f"{program_folder.name!r} has no release {version!r}")
-    old = read_aliases(program_folder)
-    previous = getattr(old, alias)
-    if previous == version:
-        return old
-    move = Move(alias, version, previous, datetime.now(UTC).isoformat(timespec="seconds"), reason)
-    new = Aliases(**{**asdict(old), alias: version, "moves": (*old.moves, move)})
-    _replace(program_folder / "aliases.json", json.dumps(asdict(new), indent=2))
+    with _alone(program_folder):
+        old = read_aliases(program_folder)
+        previous = getattr(old, alias)
+        if previous == version:
+            return old
+        move = Move(alias, version, previous, datetime.now(UTC).isoformat(timespec="seconds"), reason)
+        new = Aliases(**{**asdict(old), alias: version, "moves": (*old.moves, move)})
+        _replace(program_folder / "aliases.json", json.dumps(asdict(new), indent=2))
     return new
 
 
@@ -93,6 +98,18 @@ def previous_champion(program_folder: Path) -> str:
         if move.alias == "champion" and move.version == aliases.champion and move.previous:
             return move.previous
     raise ReleaseNotFound(f"{program_folder.name!r} has no earlier champion to go back to")
+
+
+@contextmanager
+def _alone(program_folder: Path) -> Iterator[None]:
+    """While no other process moves an alias of the program."""
+    path = program_folder / ".aliases.lock"
+    with ExitStack() as holding:
+        try:
+            holding.enter_context(held(path))
+        except OSError as error:
+            raise ReleaseNotWritten(f"can't write {str(path)!r}: {error.strerror}") from error
+        yield
 
 
 def _replace(path: Path, text: str) -> None:

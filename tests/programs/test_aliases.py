@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,19 @@ def test_a_damaged_file_is_refused(folder: Path, text: str) -> None:
     (folder / "aliases.json").write_text(text)
     with pytest.raises(ReleaseInvalid, match=r"aliases\.json"):
         read_aliases(folder)
+
+
+def test_moves_of_several_processes_at_once_are_all_kept(folder: Path) -> None:
+    moving = (
+        "import sys; from pathlib import Path; from programs.aliases import move_alias\n"
+        "for n in range(40):\n"
+        "    move_alias(Path(sys.argv[1]), sys.argv[2], sys.argv[3 + n % 2], str(n))"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", moving, str(folder), alias, OLD, NEW])
+        for alias in ("champion", "candidate")
+    ]
+    assert [process.wait(30) for process in processes] == [0, 0]
+    moves = read_aliases(folder).moves
+    for alias in ("champion", "candidate"):
+        assert [move.reason for move in moves if move.alias == alias] == [str(n) for n in range(40)]
