@@ -47,11 +47,14 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """One entry of a server's model list. `loaded` is None where the server does not say."""
+    """One entry of a server's model list. What is None the server does not say."""
 
     id: str
     max_model_len: int | None = None
     loaded: bool | None = None
+    chats: bool = True
+    """False for a model that only makes embeddings."""
+    owner: str | None = None
 
 
 Body = Mapping[str, object]
@@ -73,7 +76,10 @@ def read_reply(body: Body, model: str, url: str) -> Reply:
     choice = _first_choice(body)
     message = choice.get("message") if choice is not None else None
     if choice is None or not isinstance(message, dict):
-        raise EngineReplyInvalid(f"The engine at {url} sent no `choices[0].message`, only {sorted(body)}.")
+        said, _ = error_message(body)
+        raise EngineReplyInvalid(
+            f"The engine at {url} sent no `choices[0].message`, only {said or sorted(body)}."
+        )
     return Reply(
         text=_text(message, "content", url),
         reasoning=_text(message, "reasoning", url) or _text(message, "reasoning_content", url),
@@ -115,7 +121,10 @@ def read_model_cards(body: Body, url: str) -> list[ModelCard]:
     """The entries of `/v1/models`, context lengths under any of the names that servers use."""
     entries = body.get("data")
     if not isinstance(entries, list):
-        raise EngineReplyInvalid(f"The engine at {url} sent a model list without `data`: {sorted(body)}.")
+        said, _ = error_message(body)
+        raise EngineReplyInvalid(
+            f"The engine at {url} sent a model list without `data`: {said or sorted(body)}."
+        )
     cards = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
     return [_model_card(entry) for entry in cards]
 
@@ -138,12 +147,15 @@ def _model_card(entry: Body) -> ModelCard:
     meta = entry.get("meta")
     lengths = [entry.get(name) for name in ("max_model_len", "loaded_context_length", "max_context_length")]
     if isinstance(meta, dict):
-        lengths.append(meta.get("n_ctx_train"))
-    state = entry.get("state")
+        # llama.cpp: what it was started with, and what the model could do.
+        lengths += [meta.get("n_ctx"), meta.get("n_ctx_train")]
+    state, owner = entry.get("state"), entry.get("owned_by")
     return ModelCard(
         id=str(entry["id"]),
         max_model_len=next((length for length in lengths if isinstance(length, int)), None),
         loaded=state == "loaded" if isinstance(state, str) else None,
+        chats=entry.get("type") not in ("embeddings", "embedding"),
+        owner=owner if isinstance(owner, str) else None,
     )
 
 

@@ -29,7 +29,14 @@ from engine.chat import (
     read_reply,
     read_usage,
 )
-from engine.errors import EngineReplyInvalid, EngineRequestRefused, EngineServerError, EngineTimeout, Phase
+from engine.errors import (
+    EngineReplyInvalid,
+    EngineRequestRefused,
+    EngineServerError,
+    EngineTimeout,
+    EngineWrongModel,
+    Phase,
+)
 from engine.sse import EventReader
 from engine.translation import from_aiohttp, from_error_event, from_status
 
@@ -58,7 +65,8 @@ class EngineClient:
     """Calls one model at one URL.
 
     `url` may end in /v1 or not. Connections are opened when first needed, in the event loop that needs them;
-    `close` closes those of the running loop, and a later call opens new ones.
+    `close` closes those of the running loop, and a later call opens new ones. With `same_model` a reply that
+    names another model than `model` is an error.
     """
 
     def __init__(
@@ -69,6 +77,7 @@ class EngineClient:
         key: str | None = None,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         connections: int = 256,
+        same_model: bool = False,
     ) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         self.model = model
@@ -77,13 +86,16 @@ class EngineClient:
             self._headers["Authorization"] = f"Bearer {key}"
         self._timeouts = timeouts
         self._connections = connections
+        self._same_model = same_model
         self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 
     async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
         """One chat completion. `messages` are dicts or orjson.Fragments; `params` go out as given."""
         body = {"model": self.model, "messages": messages, **params}
         data = await self._read("POST", "/v1/chat/completions", body)
-        return read_reply(decode(data, self.url), self.model, self.url)
+        reply = read_reply(decode(data, self.url), self.model, self.url)
+        self._check_model(reply.model)
+        return reply
 
     async def stream(
         self, messages: Sequence[object], params: Mapping[str, object]
@@ -96,6 +108,7 @@ class EngineClient:
         # aclosing: a consumer that leaves early closes the connection now, not when the collector comes by.
         async with aclosing(self._events(body)) as events:
             async for event in events:
+                self._check_model(event.get("model"))
                 usage = read_usage(event) or usage
                 delta = read_delta(event, self.url)
                 if delta is not None:
@@ -108,7 +121,11 @@ class EngineClient:
 
     async def models(self) -> list[ModelCard]:
         """What the server lists under /v1/models."""
-        return read_model_cards(decode(await self._read("GET", "/v1/models", None), self.url), self.url)
+        return read_model_cards(await self.get("/v1/models"), self.url)
+
+    async def get(self, path: str) -> Body:
+        """Any other JSON object that the server has."""
+        return decode(await self._read("GET", path, None), self.url)
 
     async def tokenize(self, messages: Sequence[object]) -> list[int] | None:
         """Token ids of the rendered conversation by vLLM's /tokenize; None on other servers."""
@@ -159,6 +176,9 @@ class EngineClient:
         reader = EventReader()
         phase: Literal["first_byte", "between"] = "first_byte"
         async with self._request("POST", "/v1/chat/completions", body) as (response, clock):
+            if response.content_type == "application/json":
+                # No stream at all: LM Studio says so, with status 200, of an address it does not know.
+                read_reply(decode(await clock.limit(response.read(), phase), self.url), self.model, self.url)
             while data := await clock.limit(response.content.readany(), phase):
                 phase = "between"
                 for payload in reader.feed(data):
@@ -169,6 +189,13 @@ class EngineClient:
             for payload in reader.finish():
                 if payload != b"[DONE]":
                     yield self._event(payload)
+
+    def _check_model(self, answered: object) -> None:
+        if self._same_model and isinstance(answered, str) and _bare(answered) != _bare(self.model):
+            raise EngineWrongModel(
+                f"The engine at {self.url} answered with the model {answered!r}, asked for {self.model!r}; "
+                f"load {self.model!r} there, or let it load models on demand."
+            )
 
     def _event(self, payload: bytes) -> Body:
         event = decode(payload, self.url)
@@ -233,6 +260,13 @@ async def _linger(response: aiohttp.ClientResponse) -> None:
             await response.content.read()
     except TimeoutError:
         return
+
+
+def _bare(model: str) -> str:
+    """A model's name without publisher, quantisation and instance, which servers add and drop."""
+    name = model.rsplit("/", 1)[-1].partition("@")[0].lower()
+    front, colon, number = name.rpartition(":")
+    return front if colon and number.isdigit() else name
 
 
 def _encode(body: Body) -> bytes:

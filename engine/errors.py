@@ -9,6 +9,7 @@
     ├── EngineRequestRefused         the server says the request is wrong
     │   └── ContextWindowExceeded    prompt and reply do not fit the model
     ├── EngineReplyInvalid           the reply is not what the protocol says
+    │   └── EngineWrongModel         another model is there than the one asked for
     ├── EngineNotInstalled           nothing here can run or reach the model
     ├── EngineStartFailed            a local engine did not become ready
     ├── EngineNotFound               no local engine, model or student by that name
@@ -117,6 +118,13 @@ class EngineReplyInvalid(EngineError):
     """The reply does not follow OpenAI's protocol; the URL is probably not that of a model server."""
 
     reason: ClassVar[str] = "reply_invalid"
+
+
+class EngineWrongModel(EngineReplyInvalid):
+    """The server answers with another model than the one asked for, or has none by that name."""
+
+    reason: ClassVar[str] = "wrong_model"
+    exit_code: ClassVar[int] = 2
 
 
 class EngineNotInstalled(EngineError):

@@ -93,7 +93,11 @@ async def take_fingerprint(client: Countable, weights: str | None = None) -> Fin
 
     Raises EngineReplyInvalid where a server does not count tokens.
     """
-    replies = await asyncio.gather(*(client.complete(chat, _ONE_TOKEN) for chat in CONVERSATIONS))
+    first, *others = CONVERSATIONS
+    # The first alone: LM Studio, asked several things at once of a model that is not loaded yet, loads it
+    # several times (lmstudio-ai/lmstudio-bug-tracker#1751).
+    replies = [await client.complete(first, _ONE_TOKEN)]
+    replies += await asyncio.gather(*(client.complete(chat, _ONE_TOKEN) for chat in others))
     counts = [reply.usage.prompt_tokens for reply in replies if reply.usage is not None]
     if len(counts) < len(CONVERSATIONS):
         raise EngineReplyInvalid(

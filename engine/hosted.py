@@ -21,6 +21,7 @@ from engine.errors import (
     ContextWindowExceeded,
     EngineCredentialRefused,
     EngineError,
+    EngineNotFound,
     EngineNotInstalled,
     EngineRateLimited,
     EngineReplyInvalid,
@@ -29,6 +30,7 @@ from engine.errors import (
     EngineTimeout,
     EngineUnreachable,
 )
+from engine.providers import KEY_VARIABLES
 from engine.translation import retry_after
 
 # By name, because the classes exist only once LiteLLM is imported. Every exception it defines stands here.
@@ -103,7 +105,7 @@ class HostedClient:
                     if (delta := read_delta(event, self.url)) is not None:
                         yield delta
             except self._errors as exc:
-                raise from_litellm(exc, self.model) from exc
+                raise from_litellm(exc, self.model, self._key) from exc
         if usage is not None:
             yield Delta(usage=usage)
 
@@ -131,14 +133,42 @@ class HostedClient:
         except TimeoutError as exc:
             raise EngineTimeout.in_phase(self.url, "total", self._timeouts.total) from exc
         except self._errors as exc:
-            raise from_litellm(exc, self.model) from exc
+            raise from_litellm(exc, self.model, self._key) from exc
 
 
-def from_litellm(exc: BaseException, model: str) -> EngineError:
-    """Our error for one of LiteLLM's, by the nearest class in the table."""
+def check_hosted(model: str, key: str | None) -> None:
+    """Look, before anything is asked, whether LiteLLM can reach a model of this name.
+
+    Raises:
+        EngineNotInstalled: there is no LiteLLM.
+        EngineNotFound: LiteLLM knows no such provider.
+        EngineCredentialRefused: the provider's key is nowhere.
+    """
+    litellm = _imported(model)
+    try:
+        provider = litellm.get_llm_provider(model)[1]
+    except litellm.exceptions.BadRequestError:
+        raise EngineNotFound(
+            f"{model!r} is neither configured nor hosted: LiteLLM knows no such provider. A hosted model is "
+            f"written provider/model, as 'huggingface/{model}'; one to run here: engine serve {model}"
+        ) from None
+    if key is not None:
+        return
+    missing = [name for name in litellm.validate_environment(model)["missing_keys"] if "API_BASE" not in name]
+    if missing:
+        names = " or ".join(KEY_VARIABLES[provider]) if provider in KEY_VARIABLES else ", ".join(missing)
+        raise EngineCredentialRefused(
+            f"The hosted model {model!r} needs a key: set {names} in the environment or in .env."
+        )
+
+
+def from_litellm(exc: BaseException, model: str, key: str | None = None) -> EngineError:
+    """Our error for one of LiteLLM's, by the nearest class in the table, the key taken out of its text."""
     names = [base.__name__ for base in type(exc).__mro__]
     kind = next((FROM_LITELLM[name] for name in names if name in FROM_LITELLM), EngineServerError)
-    sentence = f"The hosted model {model!r} did not answer: {str(exc).strip() or type(exc).__name__}"
+    said = str(exc).strip() or type(exc).__name__
+    said = said.replace(key, "(the key)") if key else said
+    sentence = f"The hosted model {model!r} did not answer: {said}"
     if kind is EngineRateLimited:
         headers = getattr(getattr(exc, "response", None), "headers", None) or {}
         return EngineRateLimited(sentence, retry_after=retry_after(headers))
@@ -153,7 +183,10 @@ def _imported(model: str) -> Any:
     # Its price list would otherwise be fetched from the network while it is imported.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     try:
-        return importlib.import_module("litellm")
+        litellm: Any = importlib.import_module("litellm")
+        # Else it prints advice of its own where output of a command belongs.
+        litellm.suppress_debug_info = True
+        return litellm
     except ModuleNotFoundError as exc:
         if exc.name != "litellm":
             raise

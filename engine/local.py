@@ -6,11 +6,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+from engine import lmstudio
 from engine.client import EngineClient, ModelCard
-from engine.errors import EngineError, EngineNotFound, EngineReplyInvalid, EngineUnreachable
+from engine.errors import (
+    EngineError,
+    EngineNotFound,
+    EngineReplyInvalid,
+    EngineUnreachable,
+    EngineWrongModel,
+)
 from engine.fingerprint import Fingerprint, fingerprint_of_name, take_fingerprint
 from engine.home import EngineHome, default_home
-from engine.hosted import HostedClient
+from engine.hosted import HostedClient, check_hosted
 from engine.launch import Address
 from engine.model_files import find_model
 from engine.running import running_engines
@@ -47,9 +54,14 @@ async def open_student(
             engine, weights = await _local(opened, home, engine or EngineSettings("local"), progress)
         client: EngineClient | HostedClient
         if engine.urls:
-            client, card = await _connected(opened, engine)
-            fingerprint = await take_fingerprint(client, weights)
+            connected, card = await _connected(opened, engine, progress)
+            fingerprint = await take_fingerprint(connected, weights)
+            if card is not None and card.loaded is False:
+                # Now that it is loaded, the server knows with how much context.
+                card = next((it for it in await lmstudio.list_models(connected) if it.id == card.id), card)
+            client = connected
         else:
+            check_hosted(engine.model or "", engine.key)
             client = HostedClient(engine.model or "", key=engine.key)
             card, fingerprint = (await client.models())[0], fingerprint_of_name(client.model)
         yield Student(
@@ -80,7 +92,9 @@ async def _local(
     return replace(engine, urls=(running.url,), model=running.model), running.weights
 
 
-async def _connected(opened: AsyncExitStack, engine: EngineSettings) -> tuple[EngineClient, ModelCard | None]:
+async def _connected(
+    opened: AsyncExitStack, engine: EngineSettings, progress: Progress
+) -> tuple[EngineClient, ModelCard | None]:
     """A client to the first URL that answers, and the card of its model: the only one, if none is named."""
     failure: EngineError | None = None
     for url in engine.urls:
@@ -95,21 +109,38 @@ async def _connected(opened: AsyncExitStack, engine: EngineSettings) -> tuple[En
             await client.close()
             raise
         opened.push_async_callback(client.close)
+        if engine.kind == "lmstudio" or lmstudio.is_lmstudio(cards):
+            client = EngineClient(
+                url, client.model, key=engine.key, timeouts=lmstudio.PATIENT, same_model=True
+            )
+            opened.push_async_callback(client.close)
+            cards = await lmstudio.list_models(client)
+            engine = replace(engine, kind="lmstudio")
         card = _chosen(cards, engine, client.url)
         client.model = engine.model or card.id if card is not None else client.model
+        if card is not None and card.loaded is False:
+            progress(f"The engine at {client.url} loads {client.model} ...")
         return client, card
     assert failure is not None
     raise failure
 
 
 def _chosen(cards: list[ModelCard], engine: EngineSettings, url: str) -> ModelCard | None:
-    """The card of the engine's model. A named one may be missing from the list: some load on demand."""
+    """The card of the engine's model. Only LM Studio is known to list all that it has."""
+    loaded = [card for card in cards if card.loaded]
+    names = ", ".join(f"{card.id!r}{' (loaded)' if card.loaded else ''}" for card in cards[:8])
     if engine.model is not None:
-        return next((card for card in cards if card.id == engine.model), None)
-    served = [card for card in cards if card.loaded is not False]
+        named = next((card for card in cards if card.id == engine.model), None)
+        if named is None and engine.kind == "lmstudio":
+            # It would answer with whatever is loaded (lmstudio-ai/lmstudio-bug-tracker#619).
+            raise EngineWrongModel(
+                f"LM Studio at {url} has no model {engine.model!r}; load it there, or let it load models on "
+                f"demand. It has {names or 'none'}."
+            )
+        return named
+    served = loaded or cards
     if len(served) == 1:
         return served[0]
     if not cards:
         raise EngineReplyInvalid(f"The engine at {url} lists no model; load one there.")
-    names = ", ".join(repr(card.id) for card in cards[:8])
     raise EngineNotFound(f"The engine at {url} has {len(cards)} models; name one as `model`: {names}.")

@@ -27,6 +27,7 @@ from engine.errors import (
     EngineStartFailed,
     EngineTimeout,
     EngineUnreachable,
+    EngineWrongModel,
     SettingsInvalid,
 )
 
@@ -45,6 +46,7 @@ TO_DSPY: Mapping[type[EngineError], type[lm15.LM15Error]] = {
     EngineRequestRefused: lm15.InvalidRequestError,
     ContextWindowExceeded: lm15.ContextLengthError,
     EngineReplyInvalid: lm15.ProviderError,
+    EngineWrongModel: lm15.ProviderError,
     EngineNotInstalled: lm15.NotConfiguredError,
     EngineStartFailed: lm15.ServerError,
     EngineNotFound: lm15.NotConfiguredError,

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from engine.errors import EngineNotFound
+from engine.providers import KEY_VARIABLES, provider_of
 from engine.settings_sources import read_sources
 from engine.settings_validation import validated
 
@@ -73,7 +74,10 @@ class CompilerSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a command can be told. `student` is the logical student that is meant when none is named."""
+    """Everything a command can be told. `student` is the logical student that is meant when none is named.
+
+    `keys` holds the keys of hosted services that the environment or `.env` has, by provider.
+    """
 
     engines: Mapping[str, EngineSettings] = field(default_factory=dict)
     students: Mapping[str, Binding] = field(default_factory=dict)
@@ -85,6 +89,7 @@ class Settings:
     student_check: StudentCheck = "strict"
     gateway: GatewaySettings = GatewaySettings()
     compiler: CompilerSettings = CompilerSettings()
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _NOTHING) -> Settings:
@@ -105,6 +110,11 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
         teachers={name: Binding(name, it.engine, it.model) for name, it in found.teachers.items()},
         gateway=GatewaySettings(**found.gateway.model_dump()),
         compiler=CompilerSettings(**found.compiler.model_dump()),
+        keys={
+            provider: key
+            for provider, names in KEY_VARIABLES.items()
+            if (key := next(filter(None, map(sources.secret, names)), None))
+        },
         **top,
     )
 
@@ -112,16 +122,30 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
 def resolve_student(settings: Settings, name: str | None = None) -> EngineSettings | None:
     """The engine of a logical student or teacher, its own model put in; None where the local engine is meant.
 
-    Raises EngineNotFound for a name that is not configured.
+    A name with a slash that is not configured is ENGINE/MODEL of a configured server, else a hosted
+    provider/model. Raises EngineNotFound for any other that is not configured.
     """
     wanted = name or settings.student
     binding = settings.students.get(wanted) or settings.teachers.get(wanted)
-    if binding is None:
-        if wanted == "default":
-            return None
-        known = ", ".join(sorted({*settings.students, *settings.teachers, "default"}))
-        raise EngineNotFound(
-            f"No student {wanted!r} is configured; known: {known}. The file adds one: [students.{wanted}]"
-        )
-    engine = settings.engines[binding.engine]
-    return replace(engine, model=binding.model or engine.model)
+    if binding is not None:
+        engine = settings.engines[binding.engine]
+        return _with_key(settings, replace(engine, model=binding.model or engine.model))
+    if wanted == "default":
+        return None
+    first, slash, rest = wanted.partition("/")
+    if slash and first in settings.engines and settings.engines[first].urls:
+        return replace(settings.engines[first], model=rest)
+    if slash:
+        return _with_key(settings, EngineSettings(wanted, model=wanted, kind="openai"))
+    known = ", ".join(sorted({*settings.students, *settings.teachers, "default"}))
+    raise EngineNotFound(
+        f"No student or teacher {wanted!r} is configured; known: {known}. A URL or a hosted model such as "
+        f"'openai/gpt-4.1' needs no configuration; else the file adds one: [students.{wanted}]"
+    )
+
+
+def _with_key(settings: Settings, engine: EngineSettings) -> EngineSettings:
+    """The engine; if it is a hosted one that names no variable, with the key of its provider."""
+    if engine.urls or engine.model is None or engine.key is not None:
+        return engine
+    return replace(engine, key=settings.keys.get(provider_of(engine.model)))

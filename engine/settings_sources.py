@@ -1,4 +1,4 @@
-"""Where settings come from, merged: the file, then `.env`, then the environment, then flags.
+"""Where settings come from, merged: familiar variables, the file, then `.env`, the environment, then flags.
 
 Knows no setting by name; `settings_validation` does.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from engine.errors import SettingsInvalid
+from engine.settings_familiar import from_familiar
 
 _PREFIX = "SMALLFORGE_"
 # Variables of ours that are no settings: where the data of programs and benchmarks lies.
@@ -40,7 +41,8 @@ def read_sources(
     dotenv = {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None}
     variables = {**dotenv, **environment}
     merged = _merged(_from_toml(file, required=path is not None), _from_variables(variables))
-    return Sources(_merged(merged, overrides), variables)
+    merged = _merged(merged, overrides)
+    return Sources(_merged(from_familiar(variables, merged), merged), variables)
 
 
 def _from_toml(file: Path, required: bool) -> Mapping[str, object]:

@@ -130,9 +130,13 @@ def _binding_mistakes(top: Top) -> Iterator[str]:
             if binding.engine not in top.engines:
                 known = ", ".join(repr(engine) for engine in sorted(top.engines)) or "none"
                 yield f"{table}.{name}.engine: there is no engine {binding.engine!r}; configured: {known}"
-    if top.student != "default" and top.student not in {*top.students, *top.teachers}:
+    # A name with a slash is a hosted model, or one of an engine; that is looked at when it is opened.
+    if top.student not in {"default", *top.students, *top.teachers} and "/" not in top.student:
         known = ", ".join(repr(name) for name in sorted({*top.students, *top.teachers})) or "none"
-        yield f"student: {top.student!r} is neither a URL nor a configured student; configured: {known}"
+        yield (
+            f"student: {top.student!r} is no URL, no configured student and no provider/model; "
+            f"configured: {known}"
+        )
     used = {binding.engine for _, bindings in bound for binding in bindings.values()}
     for name in sorted(set(top.engines) - used):
         yield f"engines.{name} is used by no student or teacher; [students.default] can name it"

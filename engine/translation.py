@@ -86,6 +86,9 @@ _CONTEXT_WORDS = (
     "maximum model length",
 )
 
+# LM Studio answers 400 where a model crashed or was taken out of memory; the same request may succeed later.
+_GONE_WORDS = ("model has crashed", "model is unloaded", "model unloaded")
+
 
 def from_aiohttp(exc: BaseException, url: str) -> EngineError:
     """Our error for an exception of aiohttp, by the nearest class in the table."""
@@ -107,6 +110,8 @@ def from_status(status: int, headers: Mapping[str, str], body: object, url: str)
     kind = FROM_STATUS.get(status, _by_hundreds(status))
     if kind is EngineRequestRefused and any(words in f"{code} {message}".lower() for words in _CONTEXT_WORDS):
         kind = ContextWindowExceeded
+    elif kind is EngineRequestRefused and any(words in message.lower() for words in _GONE_WORDS):
+        kind = EngineServerError
     return _made(kind, status, f"The engine at {url} answered {said}", headers)
 
 

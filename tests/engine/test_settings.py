@@ -150,7 +150,7 @@ def test_a_binding_chooses_the_model_of_its_engine(tmp_path: Path) -> None:
 
 def test_no_engine_means_the_local_one_and_an_unknown_name_is_told() -> None:
     assert resolve_student(Settings()) is None
-    with pytest.raises(EngineNotFound, match="No student 'fast' is configured; known: default"):
+    with pytest.raises(EngineNotFound, match="No student or teacher 'fast' is configured; known: default"):
         resolve_student(Settings(), "fast")
 
 
