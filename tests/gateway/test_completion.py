@@ -186,17 +186,12 @@ def test_the_first_of_several_stops_counts() -> None:
 WRONG = REPLY.replace("forty-two", "forty-three")
 
 
-def test_an_answer_that_breaks_a_check_is_asked_for_again_and_paid_for_twice(
-    client: OpenAI, upstream: Upstream
-) -> None:
-    once = client.chat.completions.with_raw_response.create(model="checked", messages=ASK)
+def test_an_answer_that_breaks_a_check_is_asked_for_again(client: OpenAI, upstream: Upstream) -> None:
     upstream.script = Script(WRONG, then=Script(REPLY))
-    twice = client.chat.completions.with_raw_response.create(model="checked", messages=ASK)
-    assert twice.parse().choices[0].message.content == "forty-two"
+    reply = client.chat.completions.create(model="checked", messages=ASK)
+    assert reply.choices[0].message.content == "forty-two"
     assert "'answer' must mention 'forty-two'" in upstream.asked[-1]["messages"][-1]["content"]
-    usage = twice.parse().usage
-    assert usage is not None and usage.completion_tokens == len((WRONG + REPLY).split())
-    assert 0 < float(once.headers["x-smallforge-cost-usd"]) < float(twice.headers["x-smallforge-cost-usd"])
+    assert reply.usage is not None and reply.usage.completion_tokens == len((WRONG + REPLY).split())
 
 
 def test_a_limit_bounds_the_tokens_of_all_attempts(client: OpenAI, upstream: Upstream) -> None:

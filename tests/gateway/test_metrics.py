@@ -10,6 +10,7 @@ import pytest
 from openai import APIStatusError, OpenAI
 
 from gateway.metrics import Metrics
+from programs.checks import must_mention
 from tests.gateway.serving import (
     RunningGateway,
     fingerprint_of,
@@ -196,6 +197,24 @@ def test_tokens_are_priced_where_the_engine_counts_them(
             assert usage is not None
             expected = (usage.prompt_tokens + 2 * usage.completion_tokens) / 1e6
             assert float(raw.headers["x-smallforge-cost-usd"]) == pytest.approx(expected, abs=1e-9)
+
+
+def test_every_attempt_at_an_answer_is_paid_for_also_where_none_passed(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    plan = make_plan(checks=(must_mention("answer", "forty-two"),), check_retries=3)
+    put_release(tmp_path / "releases", plan, fingerprint_of(upstream.url))
+    upstream.script = Script(WRONG, then=Script(REPLY, then=Script(WRONG)))
+    price, words = "usd_per_million_input = 0.0\nusd_per_million_output = 1.0", len(REPLY.split())
+    with (
+        running_gateway(settings_for(tmp_path, upstream.url, price=price)) as gateway,
+        OpenAI(base_url=f"{gateway.url}/v1", api_key="k", max_retries=0) as client,
+    ):
+        passed = client.chat.completions.with_raw_response.create(model="quiz", messages=ASK)
+        with pytest.raises(APIStatusError) as failed:
+            client.chat.completions.create(model="quiz", messages=ASK)
+    costs = [float(reply.headers["x-smallforge-cost-usd"]) for reply in (passed, failed.value.response)]
+    assert costs == pytest.approx([2 * words / 1e6, 4 * words / 1e6])
 
 
 def test_the_listener_serves_what_was_counted() -> None:
