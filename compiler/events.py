@@ -109,6 +109,8 @@ class StageStarted:
     stage: Stage
     total: int | None = None
     """Examples that the stage will score at most, where that is known."""
+    contender: ContenderName | None = None
+    """Whom of those that are measured on the test examples."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,66 @@ class Contender:
     summary: ScoreSummary
     against: PairedTest | None = None
     corrected_p: float | None = None
+    what: str | None = None
+    """Which one it is, where its name leaves that open: a release, a model."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Test examples were asked: by a build, an evaluation or a comparison, whose id is `by`."""
+
+    program: str
+    by: str
+    at: str
+
+
+@dataclass(frozen=True)
+class Duplicated:
+    """Test rows that nearly are training or dev rows; `without` is the compiled program's score on the rest.
+
+    `without` is None where no row is left.
+    """
+
+    rows: int
+    share: float
+    without: ScoreSummary | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One example on which the compiled program fails, as a person reads it; `id` is its scorecard's."""
+
+    id: int
+    inputs: str
+    expected: str
+    got: str
+    feedback: str
+
+
+@dataclass(frozen=True)
+class FailureGroup:
+    """Failures of one kind: how many there are, and a few of them."""
+
+    kind: str
+    count: int
+    examples: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Examples that score higher, or lower, than without the compilation: how many, and the first ids."""
+
+    count: int
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Why the compiled program fails where it does, and what the compilation changed."""
+
+    groups: tuple[FailureGroup, ...]
+    fixed: Changed
+    broke: Changed
 
 
 @dataclass(frozen=True)
@@ -193,6 +255,13 @@ class BuildResult:
     """All that was scored beside each other, the compiled program last."""
     stopped: str | None = None
     """Why the search ended before it was through: a ceiling, or the target; None when it ended by itself."""
+    concurrency: int | None = None
+    """Calls in flight at most while latencies were measured."""
+    looks: tuple[Look, ...] = ()
+    """Earlier ones at the same test examples."""
+    duplicated: Duplicated | None = None
+    """None where no test row is nearly a training or dev row."""
+    analysis: Analysis | None = None
 
 
 @dataclass(frozen=True)
