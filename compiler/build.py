@@ -109,7 +109,7 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         judge.check()
 
         report(StageStarted("decide"))
-        draft = draft_release(program, module, candidate, lowered.plan, cast.student)
+        draft = draft_release(program, module, lowered, cast.student)
         taught = None if cast.teacher is None else rehearsal.teacher
         prompts = {"before": prompts_of(module, PLAIN), "after": prompts_of(module, candidate)}
         findings = Findings(

@@ -1,23 +1,36 @@
-"""Turns a compiled program into a constant prompt with holes, where the program is one.
+"""Turns a compiled program into data that runs without DSPy, where the program is a constant prompt.
 
 Decided by exact type: `dspy.Predict` or `dspy.ChainOfThought` with their own `forward`. Anything else may
-compute something of its own between calls, and is released interpreted.
+compute something of its own between calls, and is released interpreted. The data is a plan, or for a
+candidate that is more than one prompt, neighbours or an ensemble of plans.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import dspy
 
-from compiler.candidate import Candidate
+from compiler.candidate import Candidate, EnsembleCandidate, NeighbourCandidate
 from programs.adapter import ProgramAdapter
 from programs.checks import declared, refuse_unknown_fields
+from programs.ensemble import Ensemble, EnsembleExecutor, ensemble_as_dict, read_ensemble
 from programs.errors import LoweringImpossible
 from programs.execution import Executor, PlanExecutor
 from programs.interpreted import InterpretedExecutor
-from programs.plan import Field, Message, Plan
+from programs.neighbours import (
+    Demonstration,
+    NeighbourExecutor,
+    Neighbours,
+    Said,
+    neighbours_as_dict,
+    read_neighbours,
+    sparse,
+)
+from programs.plan import Field, Message, Plan, plan_as_dict, read_plan
 from programs.program import Program
+from programs.release import Kind
 from programs.signature import signature_fields
 
 
@@ -84,14 +97,60 @@ def lower(module: dspy.Module, program: Program, candidate: Candidate, context_t
     )
 
 
+Form = Plan | Neighbours | Ensemble
+
+
+class FormKind(NamedTuple):
+    """How a form is released and run."""
+
+    kind: Kind
+    write: Callable[[Any], dict[str, Any]]
+    read: Callable[[Mapping[str, Any]], Form]
+    run: Callable[[Any], Executor]
+
+
+FORMS: Mapping[type[Form], FormKind] = {
+    Plan: FormKind("plan", plan_as_dict, read_plan, PlanExecutor),
+    Neighbours: FormKind("neighbours", neighbours_as_dict, read_neighbours, NeighbourExecutor),
+    Ensemble: FormKind("ensemble", ensemble_as_dict, read_ensemble, EnsembleExecutor),
+}
+
+
+def lower_form(
+    module: dspy.Module, program: Program, candidate: Candidate, context_tokens: int | None
+) -> Form:
+    """All that the candidate is, as data.
+
+    Raises:
+        LoweringImpossible: the program is no constant prompt; carries the reason.
+    """
+    if isinstance(candidate, EnsembleCandidate):
+        members = (lower(module, program, member, context_tokens) for member in candidate.members)
+        return Ensemble(tuple(members), candidate.reduce)
+    plan = lower(module, program, candidate, context_tokens)
+    if isinstance(candidate, NeighbourCandidate):
+        signature = sole_predictor(candidate.applied_to(module)).signature
+        shown = zip(candidate.pool, candidate.vectors, strict=True)
+        demonstrations = tuple(_demonstration(signature, demo, vector) for demo, vector in shown)
+        return Neighbours(plan, demonstrations, candidate.embedder, candidate.k)
+    return plan
+
+
 def executor(
     module: dspy.Module, program: Program, candidate: Candidate, context_tokens: int | None = None
 ) -> Executor:
-    """What runs the candidate: its plan where it has one, else DSPy's module."""
+    """What runs the candidate: its data where it can be lowered, else DSPy's module.
+
+    Raises:
+        LoweringImpossible: the candidate is more than one prompt, and the program is none.
+    """
     try:
-        return PlanExecutor(lower(module, program, candidate, context_tokens))
+        form = lower_form(module, program, candidate, context_tokens)
     except LoweringImpossible:
+        if isinstance(candidate, NeighbourCandidate | EnsembleCandidate):
+            raise
         return interpreted(candidate.applied_to(module), program)
+    return FORMS[type(form)].run(form)
 
 
 def interpreted(module: dspy.Module, program: Program, trace: list[Any] | None = None) -> InterpretedExecutor:
@@ -108,6 +167,19 @@ def why_interpreted(module: dspy.Module, program: Program, candidate: Candidate)
     except LoweringImpossible as error:
         return str(error)
     return None
+
+
+def _demonstration(
+    signature: type[dspy.Signature], demo: Mapping[str, Any], vector: Sequence[float]
+) -> Demonstration:
+    """A demonstration as the adapter shows it alone, between the system message and the request."""
+    _, *messages, _ = ProgramAdapter().format(signature, [dict(demo)], {})
+    if len(messages) < 2:
+        raise LoweringImpossible(f"a demonstration lacks all inputs or all outputs: {dict(demo)!r}")
+    said = (Said(message["role"], _text(message["content"])) for message in messages)
+    needed = [name for name, field in signature.fields.items() if field.annotation is not dspy.History]
+    complete = all(demo.get(name) is not None for name in needed)
+    return Demonstration(tuple(said), sparse(vector), complete)
 
 
 def _refuse_own_forward(module: dspy.Module) -> None:

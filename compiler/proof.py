@@ -1,7 +1,8 @@
 """Proves a lowering: the plan renders and reads byte for byte what DSPy's adapter renders and reads.
 
 Rendering is checked on every example and on hostile inputs; reading on replies that the build recorded and on
-mutations of them, each arriving whole and in two pieces. One difference makes the release interpreted.
+mutations of them, each arriving whole and in two pieces. One difference makes the release interpreted. Of
+neighbours and ensembles every plan they can be made of is proven.
 """
 
 from __future__ import annotations
@@ -15,21 +16,30 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError
 from pydantic_core import PydanticUndefined
 
-from compiler.candidate import Candidate
+from compiler.candidate import PLAIN, Candidate, EnsembleCandidate, NeighbourCandidate
+from compiler.errors import ProgramUnusable
 from compiler.hostility import hostile_values, mutations
-from compiler.lowering import interpreted, lower, sole_predictor
+from compiler.lowering import FORMS, Form, interpreted, lower_form, sole_predictor
 from compiler.scoring import request_inputs
 from programs.adapter import ProgramAdapter
+from programs.ensemble import Ensemble
 from programs.errors import LoweringImpossible, ReplyUnparseable
 from programs.execution import Executor, PlanExecutor
-from programs.plan import Plan, plan_as_dict, read_plan, render
+from programs.interpreted import dump_state
+from programs.neighbours import Neighbours
+from programs.plan import Plan, render
 from programs.program import Program
 from programs.reader import FieldReader
+from programs.release import Kind
 
 REPLIES = 20  # recorded replies that are mutated and read
 THOROUGH = 4  # of them, those that are cut at every place, or at MANY_CUTS
 MANY_CUTS = 500
 CUTS = 16  # places where any other text is cut
+REHEARSED = 50  # examples on which a lowering is tried before anything is paid for
+
+_Case = tuple[Plan, dspy.Predict, Mapping[str, Any]]
+"""A prompt by both: ours, DSPy's, and the inputs."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +54,14 @@ class Proof:
 
 @dataclass(frozen=True)
 class Lowered:
-    """What will be served: a plan, or DSPy's module and the reason why."""
+    """What will be served: data that was proven, or DSPy's module and the reason why."""
 
     executor: Executor
+    kind: Kind
+    content: dict[str, Any]
+    """The body of the release; JSON holds it unless a demonstration does not fit in there."""
     plan: Plan | None
+    """Of neighbours the one without demonstrations, of an ensemble the first; None if interpreted."""
     reason: str | None
     proof: Proof | None
 
@@ -59,37 +73,131 @@ def lower_proven(
     examples: Sequence[dspy.Example],
     replies: Sequence[str],
 ) -> Lowered:
-    """The candidate's plan where it has one that is proven; else it is interpreted, with the reason."""
+    """The candidate as data where that is proven; else it is interpreted, with the reason.
+
+    Raises:
+        ProgramUnusable: it can't be lowered and is more than one prompt, so it can't be interpreted either.
+    """
     program, module = subject
-    compiled = candidate.applied_to(module)
     try:
-        # Through its file's form, since that is what will be served.
-        plan = read_plan(plan_as_dict(lower(module, program, candidate, context_tokens)))
+        form = lower_form(module, program, candidate, context_tokens)
     except LoweringImpossible as error:
-        return Lowered(interpreted(compiled, program), None, str(error), None)
-    proof = prove(plan, sole_predictor(compiled), examples, replies)
+        return _interpreted(subject, candidate, str(error), None)
+    kind, write, read, run = FORMS[type(form)]
+    content = write(form)
+    # Through its file's form, since that is what will be served.
+    form = read(content)
+    proof = prove_form(form, module, candidate, examples, replies)
     if proof.difference is not None:
         reason = f"the proof of its lowering failed: {proof.difference}"
-        return Lowered(interpreted(compiled, program), None, reason, proof)
-    return Lowered(PlanExecutor(plan), plan, None, proof)
+        return _interpreted(subject, candidate, reason, proof)
+    executor = run(form)
+    return Lowered(executor, kind, content, _plan_of(form), None, proof)
+
+
+def require_plan(subject: tuple[Program, dspy.Module], examples: Sequence[dspy.Example], asked: str) -> None:
+    """Raises ProgramUnusable when what optimiser `asked` makes could not be released; asks no model."""
+    program, _ = subject
+    lowered = lower_proven(subject, PLAIN, None, examples[:REHEARSED], [])
+    if lowered.plan is None:
+        raise ProgramUnusable(
+            f"{asked} can't optimise program {program.name!r}, it needs one that is a constant prompt: "
+            f"{lowered.reason}; BootstrapFewShotWithRandomSearch optimises any program"
+        )
+
+
+def prove_form(
+    form: Form,
+    module: dspy.Module,
+    candidate: Candidate,
+    examples: Sequence[dspy.Example],
+    replies: Sequence[str],
+) -> Proof:
+    """Checks every prompt that the form can be made of: each member's, each demonstration's."""
+    match form, candidate:
+        case Neighbours(), NeighbourCandidate():
+            return _prove_neighbours(form, module, candidate, examples, replies)
+        case Ensemble(), EnsembleCandidate():
+            rendered = 0
+            for plan, member in zip(form.members, candidate.members, strict=True):
+                # The members' replies are read alike: once is enough.
+                heard = replies if plan is form.members[-1] else []
+                proof = prove(plan, sole_predictor(member.applied_to(module)), examples, heard)
+                rendered += proof.rendered
+                if proof.difference is not None:
+                    break
+            return replace(proof, rendered=rendered)
+        case _:
+            return prove(_plan_of(form), sole_predictor(candidate.applied_to(module)), examples, replies)
 
 
 def prove(
     plan: Plan, predictor: dspy.Predict, examples: Sequence[dspy.Example], replies: Sequence[str]
 ) -> Proof:
     """Checks rendering, then reading; stops at the first difference."""
-    rendered = _prove_rendering(plan, predictor, examples)
+    rendered = _prove_rendering((plan, predictor, inputs) for inputs in _inputs(plan, examples))
     if rendered.difference is not None:
         return rendered
     read = _prove_reading(plan, predictor.signature, replies)
     return replace(read, rendered=rendered.rendered)
 
 
-def _prove_rendering(plan: Plan, predictor: dspy.Predict, examples: Sequence[dspy.Example]) -> Proof:
+def _prove_neighbours(
+    neighbours: Neighbours,
+    module: dspy.Module,
+    candidate: NeighbourCandidate,
+    examples: Sequence[dspy.Example],
+    replies: Sequence[str],
+) -> Proof:
+    """Every input and every demonstration at least once, as many together as a request is shown."""
+    predictor = sole_predictor(candidate.applied_to(module))
+    inputs = list(_inputs(neighbours.plan, examples))
+    size, step = len(candidate.pool), candidate.demo_count
+    shown = [range(start, min(start + step, size)) for start in range(0, size, step)]
+
+    def cases() -> Iterator[_Case]:
+        for number in range(max(len(inputs), len(shown))):
+            chosen = shown[number % len(shown)]
+            predictor.demos = [dspy.Example(**candidate.pool[index]) for index in chosen]
+            yield neighbours.plan_showing(chosen), predictor, inputs[number % len(inputs)]
+
+    rendered = _prove_rendering(cases())
+    if rendered.difference is not None:
+        return rendered
+    return replace(_prove_reading(neighbours.plan, predictor.signature, replies), rendered=rendered.rendered)
+
+
+def _interpreted(
+    subject: tuple[Program, dspy.Module], candidate: Candidate, reason: str, proof: Proof | None
+) -> Lowered:
+    program, module = subject
+    if isinstance(candidate, NeighbourCandidate | EnsembleCandidate):
+        raise ProgramUnusable(
+            f"candidate {candidate.name!r} of program {program.name!r} can't be released, because it is no "
+            f"constant prompt: {reason}; use BootstrapFewShotWithRandomSearch"
+        )
+    compiled = candidate.applied_to(module)
+    state = dump_state(compiled)
+    return Lowered(interpreted(compiled, program), "interpreted", state, None, reason, proof)
+
+
+def _plan_of(form: Form) -> Plan:
+    if isinstance(form, Ensemble):
+        return form.members[0]
+    return form.plan if isinstance(form, Neighbours) else form
+
+
+def _inputs(plan: Plan, examples: Sequence[dspy.Example]) -> Iterator[Mapping[str, Any]]:
+    """Those of the examples, then hostile ones."""
     executor = PlanExecutor(plan)
     known = [request_inputs(executor, example) for example in examples]
+    yield from known
+    yield from _hostile_inputs(plan, known)
+
+
+def _prove_rendering(cases: Iterable[_Case]) -> Proof:
     count = 0
-    for inputs in (*known, *_hostile_inputs(plan, known)):
+    for plan, predictor, inputs in cases:
         count += 1
         ours = [message.as_dict() for message in render(plan, inputs)]
         if ours != _adapter_messages(predictor, plan, inputs):

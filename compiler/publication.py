@@ -9,13 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 import dspy
 
-from compiler.candidate import Candidate
 from compiler.errors import ProgramUnusable
+from compiler.proof import Lowered
 from compiler.request import BoundModel
 from programs.aliases import move_alias, read_aliases
 from programs.errors import ReleaseNotWritten
-from programs.interpreted import dump_state, signature_fingerprint, source_digest
-from programs.plan import Plan, plan_as_dict
+from programs.interpreted import signature_fingerprint, source_digest
 from programs.program import Program
 from programs.release import Identity, Interpreted, canonical_json, digest, write_release
 
@@ -29,30 +28,26 @@ class Draft(NamedTuple):
     body: bytes
 
 
-def draft_release(
-    program: Program, module: dspy.Module, candidate: Candidate, plan: Plan | None, student: BoundModel
-) -> Draft:
-    """The plan where there is one, else the state of the program's predictors.
+def draft_release(program: Program, module: dspy.Module, lowered: Lowered, student: BoundModel) -> Draft:
+    """What was lowered, or the state of the program's predictors, bound to its student.
 
     Raises:
         ProgramUnusable: a demonstration holds something that JSON can't.
     """
-    compiled = candidate.applied_to(module)
-    content = dump_state(compiled) if plan is None else plan_as_dict(plan)
     try:
-        body = canonical_json(content)
+        body = canonical_json(lowered.content)
     except TypeError as error:
         raise ProgramUnusable(
             f"program {program.name!r}: its demonstrations can't be kept as JSON: {error}"
         ) from error
     interpreted = None
-    if plan is None:
+    if lowered.kind == "interpreted":
         interpreted = Interpreted(
-            signature_fingerprint(compiled), source_digest(program), program.chat, program.sampling
+            signature_fingerprint(module), source_digest(program), program.chat, program.sampling
         )
     identity = Identity(
         program=program.name,
-        kind="interpreted" if plan is None else "plan",
+        kind=lowered.kind,
         body=digest(body),
         student=student.name,
         fingerprint=_plain(student.fingerprint.as_dict()),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import dspy
@@ -8,37 +9,38 @@ import pytest
 from compiler.candidate import PLAIN, Candidate
 from compiler.errors import ProgramUnusable
 from compiler.lowering import lower
+from compiler.proof import lower_proven
 from compiler.publication import Draft, alias_for, check_writable, draft_release, publish
 from programs.aliases import read_aliases
 from programs.errors import ReleaseNotWritten
 from programs.interpreted import load_state
 from programs.release import read_release, verify_evidence
-from tests.compiler.scripted import Adder, Bound, TwoSteps, chain, program
+from tests.compiler.scripted import Adder, Bound, TwoSteps, chain, program, sums
 
 FILES = {"build.json": b"{}"}
 
 
-def plan_draft(candidate: Candidate = PLAIN) -> Draft:
-    asked = program()
-    return draft_release(asked, chain(), candidate, lower(chain(), asked, candidate, None), Bound(Adder()))
+def draft(candidate: Candidate = PLAIN, make: Callable[[], dspy.Module] = chain) -> Draft:
+    asked = program(make)
+    lowered = lower_proven((asked, make()), candidate, None, sums(2), [])
+    return draft_release(asked, make(), lowered, Bound(Adder()))
 
 
 def test_a_release_binds_student_and_plan_and_reads_back(tmp_path: Path) -> None:
-    draft = plan_draft()
-    release = read_release(publish(tmp_path, draft, "champion", "b1", FILES))
-    assert release.identity == draft.identity and release.plan == lower(chain(), program(), PLAIN, None)
+    drawn = draft()
+    release = read_release(publish(tmp_path, drawn, "champion", "b1", FILES))
+    assert release.identity == drawn.identity and release.plan == lower(chain(), program(), PLAIN, None)
 
 
 def test_an_interpreted_release_holds_state_and_what_its_program_was(tmp_path: Path) -> None:
     shown = Candidate("c", {"first": [{"question": "1 + 1?", "reasoning": "1 and 1 make 2"}]})
-    draft = draft_release(program(TwoSteps), TwoSteps(), shown, None, Bound(Adder()))
-    release = read_release(publish(tmp_path, draft, "champion", "b1", FILES))
+    release = read_release(publish(tmp_path, draft(shown, TwoSteps), "champion", "b1", FILES))
     assert release.state is not None and release.identity.interpreted is not None
     assert len(load_state(TwoSteps(), release.state).predictors()[0].demos) == 1
 
 
 def test_the_candidate_alias_moves_and_the_champion_stays(tmp_path: Path) -> None:
-    first, second = plan_draft(), plan_draft(Candidate("told", {}, {"predict": "Add."}))
+    first, second = draft(), draft(Candidate("told", {}, {"predict": "Add."}))
     publish(tmp_path, first, alias_for(tmp_path, first.identity), "b1", FILES)
     assert alias_for(tmp_path, second.identity) == "candidate"
     publish(tmp_path, second, "candidate", "b2", FILES)
@@ -47,15 +49,15 @@ def test_the_candidate_alias_moves_and_the_champion_stays(tmp_path: Path) -> Non
 
 
 def test_publishing_again_after_a_stop_only_completes_it(tmp_path: Path) -> None:
-    home = publish(tmp_path, plan_draft(), "candidate", "b1", FILES)
-    assert publish(tmp_path, plan_draft(), "champion", "b1", {"build.json": b"other"}) == home
+    home = publish(tmp_path, draft(), "candidate", "b1", FILES)
+    assert publish(tmp_path, draft(), "champion", "b1", {"build.json": b"other"}) == home
     assert verify_evidence(home) == ["b1"] and read_aliases(home.parent).champion == home.name
 
 
 def test_a_demonstration_that_json_cannot_hold_is_refused() -> None:
     strange = Candidate("c", {"first": [{"question": object(), "reasoning": "r"}]})
     with pytest.raises(ProgramUnusable, match="can't be kept as JSON"):
-        draft_release(program(TwoSteps), TwoSteps(), strange, None, Bound(Adder()))
+        draft(strange, TwoSteps)
 
 
 def test_a_place_that_is_no_folder_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
@@ -66,9 +68,15 @@ def test_a_place_that_is_no_folder_is_refused_and_nothing_is_made(tmp_path: Path
     assert not (tmp_path / "not").exists()
 
 
+class Recalls(TwoSteps):
+    """Two steps, of which the first one is given the past."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = dspy.Predict("question, history: dspy.History -> reasoning")
+
+
 def test_a_history_in_a_demonstration_is_kept_as_turns() -> None:
-    module = dspy.Predict("question, history: dspy.History -> answer")
-    asked = program(lambda: dspy.Predict("question, history: dspy.History -> answer"))
     turns = dspy.History(messages=[{"question": "before?", "answer": "yes"}])
-    shown = Candidate("c", {"self": [{"question": "q", "history": turns, "answer": "a"}]})
-    assert b"before?" in draft_release(asked, module, shown, None, Bound(Adder())).body
+    shown = Candidate("c", {"first": [{"question": "q", "history": turns, "reasoning": "r"}]})
+    assert b"before?" in draft(shown, Recalls).body
