@@ -1,22 +1,30 @@
 """Every model call of one build, kept on disk: a resumed build repeats none that was answered.
 
 A call's key is a digest of the model's identity and the whole request; its occurrence number tells sampled
-repeats apart. Knows nothing of how calls are made.
+repeats apart. A damaged file is mended when it is opened: what can still be read is kept, and a row that is
+not what was written counts as never made. Knows nothing of how calls are made.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
-from compiler.errors import StateNotWritten
-from compiler.events import Role, Stage
+import orjson
 
+from compiler.errors import BuildMismatch, StateNotWritten
+from compiler.events import STAGES, Role, Stage
+from compiler.salvage import PAGE, Row, log_of, rows_of
+
+LAYOUT = 2  # kept in the file; the first had no number
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
     key TEXT NOT NULL,
@@ -32,6 +40,7 @@ CREATE TABLE IF NOT EXISTS calls (
     seconds REAL NOT NULL,
     phase TEXT NOT NULL,
     role TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
     PRIMARY KEY (key, occurrence)
 )
 """
@@ -104,39 +113,54 @@ def total(parts: Iterable[Totals]) -> Totals:
     )
 
 
+_COLUMNS = (
+    "key, occurrence, text, reasoning, finish_reason, model, prompt_tokens, completion_tokens, cached_tokens,"
+    " usd, seconds, phase, role, checksum"
+)
+
+
+# What says nothing of the file itself: the lower byte of SQLite's error codes.
+_OUTER_TROUBLE = (
+    sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+)  # fmt: skip
+
+
 class Ledger:
     """The SQLite file of one build's calls."""
 
     def __init__(self, path: Path) -> None:
+        """Opens the file, or makes it.
+
+        Raises:
+            BuildMismatch: it has the layout of another version.
+            StateNotWritten: the disk is full or refuses.
+        """
         self._path = path
+        self.notes: list[str] = []
+        """What was found and done when it was opened, as sentences for the user."""
         with self._disk():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._rows = sqlite3.connect(path, isolation_level=None)
-            # A lost power cord may cost the last calls, which are then made again; a lost process costs none.
-            self._rows.execute("PRAGMA journal_mode=WAL")
-            self._rows.execute("PRAGMA synchronous=NORMAL")
-            self._rows.execute(_SCHEMA)
+            if not _is_whole(path):
+                self.notes.append(_mend(path))
+            self._rows = _opened(path)
 
     def find(self, key: str, occurrence: int) -> RecordedReply | None:
         with self._disk():
             row = self._rows.execute(
-                "SELECT text, reasoning, finish_reason, model, prompt_tokens, completion_tokens,"
-                " cached_tokens, usd, seconds FROM calls WHERE key = ? AND occurrence = ?",
-                (key, occurrence),
+                f"SELECT {_COLUMNS} FROM calls WHERE key = ? AND occurrence = ?", (key, occurrence)
             ).fetchone()
-        return None if row is None else _reply(row)
+        return None if row is None or not _is_as_written(row) else _reply(row[2:11])
 
     def record(self, key: str, occurrence: int, reply: RecordedReply, made: Made = FIRST) -> None:
         usage = reply.usage
         counts = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) if usage else (None,) * 3
+        row = (
+            key, occurrence, reply.text, reply.reasoning, reply.finish_reason, reply.model,
+            *counts, reply.usd, reply.seconds, made.phase, made.role,
+        )  # fmt: skip
         with self._disk():
-            self._rows.execute(
-                "INSERT OR REPLACE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    key, occurrence, reply.text, reply.reasoning, reply.finish_reason, reply.model,
-                    *counts, reply.usd, reply.seconds, made.phase, made.role,
-                ),
-            )  # fmt: skip
+            _write(self._rows, [(*row, _checksum(row))])
 
     def totals(self) -> Mapping[Made, Totals]:
         """Everything that was ever paid for in this build, by phase and by the model that was asked."""
@@ -186,3 +210,86 @@ def _reply(
     text, reasoning, finish_reason, model, prompt, completion, cached, usd, seconds = row
     usage = None if prompt is None or completion is None else RecordedUsage(prompt, completion, cached, usd)
     return RecordedReply(text, reasoning, finish_reason, model, usage, usd, seconds)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    rows = sqlite3.connect(path, isolation_level=None)
+    # A damaged text is read as another one, which its checksum does not fit.
+    rows.text_factory = partial(str, encoding="utf-8", errors="replace")
+    try:
+        layout = rows.execute("PRAGMA user_version").fetchone()[0]
+        known = rows.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]
+        if known and layout != LAYOUT:
+            raise BuildMismatch(
+                f"the calls in {str(path)!r} were recorded by another version (layout {layout}, this one has "
+                f"{LAYOUT}); resume the build with that version, or leave the build id away to begin another"
+            )
+        rows.execute(f"PRAGMA page_size={PAGE}")
+        # A lost power cord may cost the last calls, which are then made again; a lost process costs none.
+        rows.execute("PRAGMA journal_mode=WAL")
+        rows.execute("PRAGMA synchronous=NORMAL")
+        rows.execute(_SCHEMA)
+        rows.execute(f"PRAGMA user_version={LAYOUT}")
+    except BaseException:
+        rows.close()
+        raise
+    return rows
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file can be used; one that is not there can."""
+    if not path.exists() or not path.stat().st_size:
+        return not log_of(path).exists()
+    try:
+        # Read only: a damaged file is left as it was found.
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as rows:
+            found: str = rows.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            return found == "ok"
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in _OUTER_TROUBLE:
+            raise
+        return False
+
+
+def _mend(path: Path) -> str:
+    """Puts what can be read into a new file and keeps the damaged one beside it; says so."""
+    calls = {(row[0], row[1]): row for row in rows_of(path) if _is_as_written(row)}
+    draft = path.with_name(f".mended-{path.name}")
+    draft.unlink(missing_ok=True)
+    with closing(_opened(draft)) as rows:
+        rows.execute("BEGIN")
+        _write(rows, calls.values())
+        rows.execute("COMMIT")
+        rows.execute("PRAGMA journal_mode=DELETE")
+    number = 1
+    while (damaged := path.with_name(f"{path.stem}-damaged-{number}{path.suffix}")).exists():
+        number += 1
+    if log_of(path).exists():
+        os.replace(log_of(path), log_of(damaged))
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)
+    if path.exists():
+        os.replace(path, damaged)
+    os.replace(draft, path)
+    return (
+        f"The build's calls in {str(path)!r} were damaged: {len(calls)} could still be read and are kept, "
+        f"others are made again; the damaged file is {damaged.name!r} beside it."
+    )
+
+
+def _write(rows: sqlite3.Connection, calls: Iterable[Sequence[Any]]) -> None:
+    rows.executemany(
+        f"INSERT OR REPLACE INTO calls ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", calls
+    )
+
+
+def _is_as_written(row: Row) -> bool:
+    return len(row) == 14 and row[11] in STAGES and row[13] == _checksum(row[:13])
+
+
+def _checksum(row: Sequence[object]) -> int:
+    return zlib.crc32(orjson.dumps([_exact(value) for value in row]))
+
+
+def _exact(value: object) -> object:
+    """Whole numbers may come back from a column of floats, and the other way round."""
+    return str(float(value)) if isinstance(value, int | float) else value
