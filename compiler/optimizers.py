@@ -12,8 +12,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from compiler.bench import Bench
 from compiler.bootstrap import BootstrapFewShot
 from compiler.candidate import PLAIN, Candidate
+from compiler.ensemble import Ensemble
 from compiler.errors import ArgumentInvalid, OptimizerUnknown
 from compiler.estimate import Runs
+from compiler.knn import KNNFewShot
 from compiler.labeled import LabeledFewShot
 from compiler.random_search import BootstrapFewShotWithRandomSearch
 
@@ -42,6 +44,8 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     "LabeledFewShot": LabeledFewShot,
     "BootstrapFewShot": BootstrapFewShot,
     "BootstrapFewShotWithRandomSearch": BootstrapFewShotWithRandomSearch,
+    "KNNFewShot": KNNFewShot,
+    "Ensemble": Ensemble,
 }
 
 

@@ -162,3 +162,19 @@ class Race:
         """The best that is done; while none is, the one with the least lost."""
         done = [e for e in self._entrants if len(e.scores) == len(self._examples)]
         return min(done or self._entrants, key=lambda e: (e.lost, e.rank))
+
+
+async def score_alone(
+    candidate: Candidate,
+    examples: tuple[dspy.Example, ...],
+    score: Score,
+    concurrency: int,
+    report: Callable[[Event], None],
+) -> float:
+    """The mean of a candidate that races against none."""
+    race = Race(examples, score, concurrency, 1, report)
+    race.enter(0, candidate)
+    race.close()
+    await race.run()
+    ((_, mean),) = race.best()
+    return mean

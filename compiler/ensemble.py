@@ -1,0 +1,93 @@
+"""Ensemble: the best few of the candidates that random search makes, asked together.
+
+DSPy's optimiser of the same name asks its programs one after the other and saves none of them; here the
+members are plans of one release, which the gateway asks at the same time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Le
+from pydantic import AfterValidator, ConfigDict
+
+from compiler.bench import Bench
+from compiler.candidate import PLAIN, Candidate, EnsembleCandidate
+from compiler.errors import ArgumentInvalid
+from compiler.estimate import Runs
+from compiler.events import Log
+from compiler.lowering import lower
+from compiler.proof import require_plan
+from compiler.race import score_alone
+from compiler.random_search import BootstrapFewShotWithRandomSearch
+from programs.ensemble import FEWEST_MEMBERS, MOST_MEMBERS
+from programs.reducers import REDUCERS, refusal
+
+
+def _known_reducer(name: str) -> str:
+    if name not in REDUCERS:
+        raise ValueError(f"known reducers are {', '.join(REDUCERS)}")
+    return name
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The `size` candidates with the best dev scores become members; `reduce` makes one answer of theirs."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    size: Annotated[int, Ge(FEWEST_MEMBERS), Le(MOST_MEMBERS)] = 3
+    reduce: Annotated[str, AfterValidator(_known_reducer)] = "majority"
+    num_candidate_programs: Annotated[int, Ge(1)] = 8
+    max_bootstrapped_demos: Annotated[int, Ge(1)] = 4
+    max_labeled_demos: Annotated[int, Ge(0)] = 4
+    max_rounds: Annotated[int, Ge(1)] = 1
+    metric_threshold: float | None = None
+
+    async def optimise(self, bench: Bench) -> Candidate:
+        require_plan(bench.subject, bench.train, "Ensemble")
+        self._check(bench)
+        race = await self._search().race(bench, keep=self.size)
+        (_, alone), *_ = best = race.best()
+        candidate = EnsembleCandidate(
+            f"{self.reduce} of {self.size}", members=[member for member, _ in best], reduce=self.reduce
+        )
+        # At temperature 0 the members' answers are known from the race: this asks nothing anew.
+        score = await score_alone(candidate, bench.dev, bench.score, bench.concurrency, bench.report)
+        if score <= alone:
+            bench.report(
+                Log(
+                    f"The ensemble scores {score:.3f} on the dev examples, its best member alone "
+                    f"{alone:.3f}: it is released as asked, but BootstrapFewShotWithRandomSearch would give "
+                    f"as much with one call an answer instead of {self.size}."
+                )
+            )
+        bench.offer(candidate, score)
+        return candidate
+
+    def expected_runs(self, train: int, dev: int, pass_rate: float) -> Runs:
+        return self._search().expected_runs(train, dev, pass_rate)._replace(members=self.size)
+
+    def _search(self) -> BootstrapFewShotWithRandomSearch:
+        return BootstrapFewShotWithRandomSearch(
+            self.max_bootstrapped_demos,
+            self.max_labeled_demos,
+            self.num_candidate_programs,
+            self.max_rounds,
+            self.metric_threshold,
+        )
+
+    def _check(self, bench: Bench) -> None:
+        """Raises ArgumentInvalid for what could not become a release, before anything is paid for."""
+        if self.size > self.num_candidate_programs + 3:
+            raise ArgumentInvalid(
+                f"Ensemble: size={self.size} is more than the {self.num_candidate_programs + 3} candidates "
+                f"that num_candidate_programs={self.num_candidate_programs} makes"
+            )
+        program, module = bench.subject
+        plan = lower(module, program, PLAIN, None)
+        answer = next(field for field in plan.outputs if field.name == program.chat.answer)
+        why = refusal(self.reduce, answer)
+        if why is not None:
+            raise ArgumentInvalid(f"Ensemble: {why}")
