@@ -84,7 +84,7 @@ class EngineClient:
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._connections = connections
         self._same_model = same_model
         self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
@@ -162,7 +162,7 @@ class EngineClient:
                 headers=self._headers,
                 connector=aiohttp.TCPConnector(limit=self._connections),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect),
             )
         return session
 
@@ -211,7 +211,7 @@ class EngineClient:
 
         Leaving before the last byte closes the connection; after it, the connection is in the pool already.
         """
-        clock = _Clock(self._timeouts, self.url)
+        clock = _Clock(self.timeouts, self.url)
         data = None if body is None else _encode(body)
         response: aiohttp.ClientResponse | None = None
         try:
@@ -232,7 +232,7 @@ class _Clock:
     """The time limits of one call, counted from its beginning."""
 
     def __init__(self, timeouts: Timeouts, url: str) -> None:
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._url = url
         self._now = asyncio.get_running_loop().time
         self._begun = self._now()
@@ -240,10 +240,10 @@ class _Clock:
     async def limit(self, work: Awaitable[T], phase: Literal["first_byte", "between"]) -> T:
         """Await `work` until its phase or the whole call is out of time. Raises EngineTimeout."""
         ending: Phase = phase
-        seconds = self._timeouts.first_byte if phase == "first_byte" else self._timeouts.between
+        seconds = self.timeouts.first_byte if phase == "first_byte" else self.timeouts.between
         until = (self._begun if phase == "first_byte" else self._now()) + seconds
-        if self._begun + self._timeouts.total < until:
-            ending, seconds, until = "total", self._timeouts.total, self._begun + self._timeouts.total
+        if self._begun + self.timeouts.total < until:
+            ending, seconds, until = "total", self.timeouts.total, self._begun + self.timeouts.total
         try:
             async with asyncio.timeout_at(until):
                 return await work
