@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -25,12 +25,17 @@ from engine.errors import (
     EngineError,
     EngineRateLimited,
     EngineRequestRefused,
+    EngineServerError,
     EngineUnreachable,
 )
 from programs.execution import Delta, Model, Usage
 from programs.release import canonical_json, digest
 
 PAUSES = (0.5, 2.0, 8.0)  # seconds before each further try
+OUTAGE = (15.0, 30.0, 60.0)  # and before those after them, where an engine is starting again or is too busy
+MOST_PATIENT = 600.0  # seconds; who asks to be left alone for longer is not waited for
+_STARTING = (502, 503, 504)  # what a proxy says of an engine that is not there
+Result = TypeVar("Result")
 
 
 class Piece(NamedTuple):
@@ -40,6 +45,11 @@ class Piece(NamedTuple):
     reasoning: str
     finish_reason: str | None
     usage: Usage | None
+
+
+def prompt_size(messages: Sequence[object]) -> int:
+    """A prompt's length in bytes of JSON, which its tokens grow with."""
+    return len(orjson.dumps(list(messages)))
 
 
 class Books(NamedTuple):
@@ -61,17 +71,23 @@ class RecordedModel:
         books: Books,
         slots: asyncio.Semaphore,
         pauses: Sequence[float] = PAUSES,
+        outage: Sequence[float] = (),
     ) -> None:
+        """`pauses` go before further tries of any call, `outage` after them where the engine is away."""
         self.failure: CompilerError | EngineError | None = None
         self._model = model
-        self._ledger, self._spending, self._charge, self.role = books
+        self._ledger, self.spending, self._charge, self.role = books
         self._identity = digest(canonical_json(dict(identity))).encode()
         self._slots = slots
         self._answered = False  # an engine that never answered is not worth waiting for
-        self._pauses = pauses
+        self._pauses, self._outage = tuple(pauses), tuple(outage)
         self._asked: Counter[str] = Counter()
+        self._counts = True  # until its server says that it can't
+        self.tokens_per_byte: float | None = None
+        """The most that a prompt of the first phase had; None where the engine counts no tokens."""
         self._under_way: dict[str, asyncio.Task[RecordedReply]] = {}
         self._waiting: Counter[str] = Counter()
+        self._sent: set[asyncio.Task[Any] | None] = set()
 
     async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> RecordedReply:
         key = digest(self._identity + orjson.dumps([list(messages), params], option=orjson.OPT_SORT_KEYS))
@@ -101,48 +117,97 @@ class RecordedModel:
             return await asyncio.shield(task)
         finally:
             self._waiting[key] -= 1
-            if not self._waiting[key] and not task.done():
-                self._under_way.pop(key, None)
-                task.cancel()
+            if not self._waiting[key]:
+                del self._waiting[key]
+                # A search that is over lets what it has paid for come in.
+                if not task.done() and not (self.spending.search_over and task in self._sent):
+                    self._under_way.pop(key, None)
+                    task.cancel()
 
     async def _recorded(
         self, key: str, occurrence: int, messages: Sequence[object], params: Mapping[str, object]
     ) -> RecordedReply:
         known = self._ledger.find(key, occurrence)
         if known is not None:
+            self._learn(messages, known)
             return known
+        task = asyncio.current_task()
         try:
             async with self._slots:
-                self._spending.check()
-                reply = await self._ask(messages, params)
-                self._ledger.record(key, occurrence, reply, Made(self._spending.phase, self.role))
-                self._spending.add(reply, self.role)
+                with self.spending.call():
+                    self._sent.add(task)
+                    reply = await self._patiently(lambda: self._attempt(messages, params))
+                    self._ledger.record(key, occurrence, reply, Made(self.spending.phase, self.role))
+                    self.spending.add(reply, self.role)
         except (CompilerError, EngineError) as error:
             if not self._concerns_one_prompt(error):
                 self.failure = self.failure or error
             raise
+        finally:
+            self._sent.discard(task)
+        self._learn(messages, reply)
         return reply
 
-    def forgive_ceiling(self) -> None:
-        """After a search that a ceiling ended, calls of the phases that follow are made again."""
+    async def settle(self) -> None:
+        """After a search that was ended: what is under way is recorded, and later phases may ask again."""
+        left = list(self._under_way.values())
+        try:
+            await asyncio.gather(*left, return_exceptions=True)
+        finally:
+            for task in left:
+                task.cancel()
         if isinstance(self.failure, SearchEnded):
             self.failure = None
+
+    async def count(self, messages: Sequence[object]) -> int | None:
+        """Tokens of a prompt as the server's own tokenizer makes them; None where it doesn't say.
+
+        No answer is asked for, so nothing is paid or recorded.
+        """
+        tokenize = getattr(self._model, "tokenize", None)
+        if tokenize is None or not self._counts:
+            return None
+        async with self._slots:
+            tokens = await self._patiently(lambda: tokenize(list(messages)))
+        self._counts = tokens is not None
+        return None if tokens is None else len(tokens)
+
+    def _learn(self, messages: Sequence[object], reply: RecordedReply) -> None:
+        """How long the prompts of the first questions were: of all runs of a build the same ones."""
+        if self.spending.phase == "check" and reply.usage is not None:
+            size = prompt_size(messages)
+            self.tokens_per_byte = max(self.tokens_per_byte or 0.0, reply.usage.prompt_tokens / size)
 
     def _concerns_one_prompt(self, error: Exception) -> bool:
         """A prompt that is too long; or a refusal, for its content say, by a model that answered others."""
         refused = isinstance(error, EngineRequestRefused) and self._answered
         return refused or isinstance(error, ContextWindowExceeded)
 
-    async def _ask(self, messages: Sequence[object], params: Mapping[str, object]) -> RecordedReply:
-        for pause in self._pauses:
+    async def _patiently(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        """The result of the first try that succeeds, for as long as a further one makes sense."""
+        for number in range(len(self._pauses) + len(self._outage)):
             try:
-                return await self._attempt(messages, params)
+                return await attempt()
             except EngineError as error:
-                if not error.retryable or (isinstance(error, EngineUnreachable) and not self._answered):
+                pause = self._pause(error, number)
+                if pause is None:
                     raise
-                asked = error.retry_after if isinstance(error, EngineRateLimited) else None
-            await asyncio.sleep(asked or pause)
-        return await self._attempt(messages, params)
+            await asyncio.sleep(pause)
+        return await attempt()
+
+    def _pause(self, error: EngineError, number: int) -> float | None:
+        """Seconds until the next try; None where there should be none."""
+        limited = isinstance(error, EngineRateLimited)
+        gone = isinstance(error, EngineUnreachable)
+        starting = isinstance(error, EngineServerError) and error.status in _STARTING
+        if not error.retryable or (gone and not self._answered):
+            return None
+        if number >= len(self._pauses) and not (limited or gone or starting):
+            return None
+        asked = error.retry_after if isinstance(error, EngineRateLimited) else None
+        if asked is not None and asked > MOST_PATIENT:
+            return None
+        return asked or (self._pauses + self._outage)[number]
 
     async def _attempt(self, messages: Sequence[object], params: Mapping[str, object]) -> RecordedReply:
         begun = time.monotonic()

@@ -24,7 +24,7 @@ async def search(optimizer: Optimizer, bench: Bench) -> Found:
         return Found(await optimizer.optimise(bench), None)
     except SearchEnded as ended:
         for model in (bench.student.model, bench.teacher.model, bench.proposer):
-            model.forgive_ceiling()
+            await model.settle()
         candidate, _ = bench.best
         bench.report(Log(f"{str(ended)[0].upper()}{str(ended)[1:]}; {candidate.name!r} is taken."))
         return Found(candidate, str(ended))

@@ -18,3 +18,16 @@ async def together(coroutines: Iterable[Coroutine[Any, Any, Result]]) -> list[Re
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def in_turn(coroutines: Iterable[Coroutine[Any, Any, Result]], at_once: int) -> list[Result]:
+    """The same, `at_once` of them at a time; the next is made when one is done, so any number may come."""
+    results: dict[int, Result] = {}
+    numbered = enumerate(coroutines)
+
+    async def work() -> None:
+        for number, coroutine in numbered:
+            results[number] = await coroutine
+
+    await together(work() for _ in range(at_once))
+    return [results[number] for number in range(len(results))]

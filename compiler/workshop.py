@@ -2,6 +2,7 @@
 
 .smallforge/builds/<id>/build.json     what was asked; a resumed build must be asked the same
                         calls.sqlite   every call that was answered
+                        lock           held by the process that runs the build
 .smallforge/looks.sqlite               every time a build looked at test examples
 """
 
@@ -14,13 +15,13 @@ import re
 import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from compiler.calls import Books, RecordedModel
+from compiler.calls import OUTAGE, Books, RecordedModel
 from compiler.charge import Charge, Charges, charge_by
 from compiler.errors import BuildMismatch, StateNotWritten
 from compiler.events import Role
@@ -28,6 +29,7 @@ from compiler.ledger import Ledger
 from compiler.request import BoundModel, BuildRequest, Cast
 from compiler.spending import Spending
 from engine.prices import Price, price_of
+from programs.lock import held
 
 _BUILD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -60,7 +62,7 @@ def open_workshop(
         raise BuildMismatch(f"{build_id!r} is no build id: letters, digits, '-', '_' and '.' only")
     folder = _folder(request.state, build_id)
     _keep(folder, asked)
-    with Ledger(folder / "calls.sqlite") as ledger:
+    with _alone(folder), Ledger(folder / "calls.sqlite") as ledger:
         spending = Spending(ledger, request.ceiling)
         models: dict[int, RecordedModel] = {}
         prices: dict[Role, Price | None] = {}
@@ -72,10 +74,25 @@ def open_workshop(
             if id(bound) not in models:
                 books = Books(ledger, spending, charges[role], role)
                 slots = asyncio.Semaphore(request.concurrency)
-                models[id(bound)] = RecordedModel(bound.client, identity_of(bound), books, slots)
+                models[id(bound)] = RecordedModel(
+                    bound.client, identity_of(bound), books, slots, outage=OUTAGE
+                )
         student, teacher, proposer = (models[id(bound)] for _, bound in cast.roles())
         known = Charges(charges["student"], charges["teacher"], charges["proposer"])
         yield Workshop(ledger, spending, student, teacher, proposer, known, prices)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While no other process runs the build."""
+    with ExitStack() as holding:
+        try:
+            holding.enter_context(held(folder / "lock", wait=False))
+        except BlockingIOError as error:
+            raise BuildMismatch(f"build {folder.name!r} is being run by another process") from error
+        except OSError as error:
+            raise StateNotWritten(f"can't keep the build in {str(folder)!r}: {error}") from error
+        yield
 
 
 def identity_of(model: BoundModel) -> dict[str, Any]:
@@ -100,7 +117,9 @@ def record_look(state: Path, test: str, build_id: str, program: str) -> int:
     """Notes that a build is about to see the test examples; returns how many other builds have."""
     path = state / "looks.sqlite"
     try:
-        with closing(sqlite3.connect(path)) as looks, looks:
+        # Builds may come at once: each waits for its turn before it reads.
+        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as looks, looks:
+            looks.execute("BEGIN IMMEDIATE")
             looks.execute(
                 "CREATE TABLE IF NOT EXISTS looks"
                 " (test TEXT, build TEXT, program TEXT, at TEXT, PRIMARY KEY (test, build))"

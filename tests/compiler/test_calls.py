@@ -9,9 +9,10 @@ import pytest
 
 from compiler.calls import Books, RecordedModel
 from compiler.charge import Unknown
-from compiler.errors import CeilingExceeded
+from compiler.errors import CeilingExceeded, SearchEnded
 from compiler.ledger import Ledger, total
-from compiler.spending import Ceiling, Spending
+from compiler.spending import Ceiling, Reserve, Spending
+from compiler.together import together
 from engine.chat import Delta, Reply
 from engine.errors import (
     ContextWindowExceeded,
@@ -134,6 +135,24 @@ async def test_an_engine_that_never_answered_is_not_waited_for(ledger: Ledger) -
     assert failing.calls == 0
 
 
+async def test_an_engine_that_is_away_is_waited_for_longer_than_one_that_fails(ledger: Ledger) -> None:
+    failing = Failing()
+    books = Books(ledger, Spending(ledger), Unknown())
+    model = RecordedModel(failing, {}, books, asyncio.Semaphore(1), (0.0,), outage=(0.0, 0.0, 0.0))
+    await model.complete(ask("1 + 2"), GREEDY)
+    failing.errors += [EngineUnreachable("restarting"), EngineServerError("starting", status=503)] * 2
+    assert "6" in (await model.complete(ask("2 + 3"), GREEDY)).text
+    failing.errors += [EngineServerError("out of memory")] * 2
+    with pytest.raises(EngineServerError):
+        await model.complete(ask("3 + 3"), GREEDY)
+
+
+async def test_who_asks_to_be_left_alone_for_an_hour_is_not_waited_for(ledger: Ledger) -> None:
+    model = recorded(Failing(EngineRateLimited("slower", retry_after=3600.0)), ledger)
+    with pytest.raises(EngineRateLimited):
+        await model.complete(ask("1 + 2"), GREEDY)
+
+
 async def test_an_engine_that_answered_before_is_tried_again(ledger: Ledger) -> None:
     failing = Failing()
     model = recorded(failing, ledger)
@@ -192,6 +211,50 @@ async def test_no_call_is_made_above_the_ceiling_and_earlier_runs_count(ledger: 
     with pytest.raises(CeilingExceeded, match=r"cost 0.0200 USD, the ceiling is 0.02 USD"):
         await model.complete(ask("3 + 2"), GREEDY)
     assert adder.calls == 2
+
+
+async def test_the_calls_of_a_search_stop_at_the_ceiling_and_those_on_their_way_are_kept(
+    ledger: Ledger,
+) -> None:
+    adder = Adder(pause=0.05)
+    books = Books(ledger, Spending(ledger, Ceiling(calls=6)), Unknown())
+    books.spending.begin("optimise", Reserve(calls=2))
+    model = RecordedModel(adder, {}, books, asyncio.Semaphore(8))
+    with pytest.raises(SearchEnded, match="made 4 calls, the ceiling is 6 calls, 2 kept for measuring"):
+        await together(model.complete(ask(f"{n} + 2"), GREEDY) for n in range(8))
+    await model.settle()
+    assert adder.calls == total(ledger.totals().values()).calls == 4 and model.failure is None
+
+
+async def test_who_stops_a_search_that_is_over_stops_the_calls_it_left_too(ledger: Ledger) -> None:
+    adder = Adder(pause=5)
+    books = Books(ledger, Spending(ledger), Unknown())
+    books.spending.begin("optimise")
+    model = RecordedModel(adder, {}, books, asyncio.Semaphore(8))
+    asking = asyncio.ensure_future(model.complete(ask("1 + 2"), GREEDY))
+    await asyncio.sleep(0.01)
+    books.spending.search_over = True
+    asking.cancel()
+    settling = asyncio.ensure_future(model.settle())
+    await asyncio.sleep(0.01)
+    assert adder.at_once == 1
+    settling.cancel()
+    await asyncio.sleep(0.01)
+    assert adder.at_once == 0 and len(asyncio.all_tasks()) == 1
+
+
+class Tokenizing(Adder):
+    """Counts a token for every character, as a server with vLLM's /tokenize would."""
+
+    async def tokenize(self, messages: Sequence[object]) -> list[int] | None:
+        return [0] * len(str(messages))
+
+
+async def test_a_prompt_is_counted_without_a_call_where_the_server_can(ledger: Ledger) -> None:
+    adder = Tokenizing()
+    assert await recorded(adder, ledger).count(ask("1 + 2")) == len(str(ask("1 + 2")))
+    assert await recorded(Adder(), ledger).count(ask("1 + 2")) is None
+    assert adder.calls == 0 and total(ledger.totals().values()).calls == 0
 
 
 async def test_a_stream_is_the_recorded_reply_in_one_piece(ledger: Ledger) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,20 @@ def test_a_build_is_known_once_it_was_opened(tmp_path: Path) -> None:
 
 
 def test_the_same_request_opens_the_build_again_another_does_not(tmp_path: Path) -> None:
-    with opened(tmp_path), opened(tmp_path):
-        pass
+    for _ in range(2):
+        with opened(tmp_path):
+            pass
     with pytest.raises(BuildMismatch, match=r"was begun with data .*'abc'.*, not .*'x'"):
         opened(tmp_path, {"seed": 0, "data": {"train": "x"}}).__enter__()
+
+
+def test_a_build_that_runs_is_not_run_a_second_time(tmp_path: Path) -> None:
+    with (
+        opened(tmp_path),
+        pytest.raises(BuildMismatch, match="'mine' is being run by another process"),
+        opened(tmp_path),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("name", ["../elsewhere", "", "a/b", ".hidden"])
@@ -53,6 +64,12 @@ def test_student_and_teacher_have_their_own_calls(tmp_path: Path) -> None:
 def test_looks_at_the_same_examples_by_other_builds_are_counted(tmp_path: Path) -> None:
     looks = [record_look(tmp_path, "digest", build, "sums") for build in ("a", "a", "b", "c")]
     assert looks == [0, 0, 1, 2] and record_look(tmp_path, "other", "d", "sums") == 0
+
+
+def test_builds_that_look_at_the_same_time_are_all_counted(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        looks = threads.map(lambda n: record_look(tmp_path, "digest", str(n), "sums"), range(40))
+    assert sorted(looks) == list(range(40))
 
 
 def test_a_state_folder_that_refuses_is_one_clean_sentence(tmp_path: Path) -> None:
