@@ -1,0 +1,69 @@
+"""A release -> what runs it, for builds, evaluations and conversations: what the gateway would run.
+
+Only an interpreted release needs its program's code; the others are whole by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from compiler.lowering import interpreted
+from programs.ensemble import EnsembleExecutor
+from programs.errors import ReleaseInvalid
+from programs.execution import Executor, PlanExecutor
+from programs.interpreted import load_state, signature_fingerprint, source_digest
+from programs.loading import blamed_on
+from programs.neighbours import NeighbourExecutor
+from programs.program import Program
+from programs.release import Kind, Release
+
+
+def serving_form(release: Release, program: Program) -> Executor:
+    """The executor of a release of that program.
+
+    Raises:
+        ReleaseInvalid: it is interpreted and was compiled from another state of the program.
+        ProgramInvalid: the program's own code fails.
+    """
+    return _FORMS[release.identity.kind](release, program)
+
+
+def _plan(release: Release, program: Program) -> Executor:
+    assert release.plan is not None, "read_release gives a release of this kind its plan"
+    return PlanExecutor(release.plan)
+
+
+def _neighbours(release: Release, program: Program) -> Executor:
+    assert release.neighbours is not None, "read_release gives a release of this kind its neighbours"
+    return NeighbourExecutor(release.neighbours)
+
+
+def _ensemble(release: Release, program: Program) -> Executor:
+    assert release.ensemble is not None, "read_release gives a release of this kind its ensemble"
+    return EnsembleExecutor(release.ensemble)
+
+
+def _interpreted(release: Release, program: Program) -> Executor:
+    compiled, state = release.identity.interpreted, release.state
+    assert compiled is not None and state is not None, "read_release gives a release of this kind both"
+    with blamed_on(program):
+        module = program.make_module()
+    _refuse_other("signatures", release, compiled.signatures, signature_fingerprint(module))
+    _refuse_other("source file", release, compiled.source, source_digest(program))
+    return interpreted(load_state(module, state), program)
+
+
+_FORMS: dict[Kind, Callable[[Release, Program], Executor]] = {
+    "plan": _plan,
+    "neighbours": _neighbours,
+    "ensemble": _ensemble,
+    "interpreted": _interpreted,
+}
+
+
+def _refuse_other(what: str, release: Release, expected: str, actual: str) -> None:
+    if expected != actual:
+        raise ReleaseInvalid(
+            f"release {release.name!r} was compiled from another {release.identity.program!r}: its {what} "
+            f"had digest {expected[:12]}, the program's now has {actual[:12]}"
+        )
