@@ -29,3 +29,8 @@ def has_words(text: str) -> bool:
 def _spaced(text: str) -> str:
     words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
     return f" {' '.join(words)} "
+
+
+def count_words(text: str) -> int:
+    """Words without punctuation; in a script without spaces, characters."""
+    return sum(word[0].isalnum() or word[0] == "_" for word in _WORD.findall(text))

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 from fractions import Fraction
 
 import dspy
 import pytest
 
-from programs.errors import ProgramInvalid
-from programs.measuring import metric_name
+from programs.comparison import normalise_text, read_number
+from programs.errors import MetricError, ProgramInvalid
+from programs.measuring import measure, metric_name
 from programs.metrics import (
     containment,
     exact_match,
-    normalise_text,
     numeric_match,
-    read_number,
     token_f1,
     weighted_sum,
 )
@@ -124,3 +124,69 @@ def test_every_metric_has_a_readable_name() -> None:
     both = weighted_sum((exact_match("code"), 3), (token_f1("note"), 1))
     names = [metric_name(metric) for metric in (numeric_match("total"), both, rubric)]
     assert names == ["numeric_match(total)", "3 exact_match(code) + 1 token_f1(note)", "rubric"]
+
+
+def feedback(metric: Metric, labelled: object, predicted: object) -> str:
+    example, prediction = dspy.Example(answer=labelled), dspy.Prediction(answer=predicted)
+    return asyncio.run(measure(metric, example, prediction)).feedback
+
+
+@pytest.mark.parametrize(
+    ("metric", "labelled", "predicted", "expected"),
+    [
+        (exact_match("answer"), "12", "13", "answer: expected '12', got '13'"),
+        (exact_match("answer"), "12", "12", ""),
+        (exact_match("answer"), ["a", "b"], "c", "answer: expected 'a', got 'c' (1 more answers would do)"),
+        (exact_match("answer"), "x", None, "answer: there is none"),
+        (numeric_match("answer"), "1", "no", "answer: expected the number in '1', got no number in 'no'"),
+        (numeric_match("answer"), 12, "13 apples", "answer: expected 12, got '13 apples'"),
+        (
+            token_f1("answer"), "red old car", "red new car",
+            "answer: expected 'red old car', got 'red new car'; missing words 'old'; needless words 'new'",
+        ),
+        (containment("answer"), "Paris", "Rome", "answer: must contain 'Paris', got 'Rome'"),
+    ],
+)  # fmt: skip
+def test_a_metric_says_what_the_answer_lacks(
+    metric: Metric, labelled: object, predicted: object, expected: str
+) -> None:
+    assert feedback(metric, labelled, predicted) == expected
+
+
+def test_long_values_are_cut_in_feedback() -> None:
+    assert len(feedback(exact_match("answer"), "a" * 5000, "b" * 5000)) < 700
+
+
+def test_nested_sums_tell_every_part_and_two_of_one_name_apart() -> None:
+    inner = weighted_sum((exact_match("answer"), 1), (containment("answer"), 1), name="wording")
+    metric = weighted_sum((inner, 1), (exact_match("answer"), 1), name="all")
+    found = asyncio.run(measure(metric, dspy.Example(answer="x"), dspy.Prediction(answer="x y")))
+    assert found.score == 0.25 and metric_name(metric) == "all"
+    assert found.parts == {
+        "wording": 0.5,
+        "exact_match(answer)": 0.0,
+        "containment(answer)": 1.0,
+        "exact_match(answer) (2)": 0.0,
+    }
+
+
+def test_a_weighted_sum_is_yes_while_demonstrations_are_collected_where_the_whole_is_good_enough() -> None:
+    metric = weighted_sum((exact_match("code"), 3), (token_f1("note"), 1))
+    example = dspy.Example(code="A", note="one two three")
+    assert metric(example, dspy.Prediction(code="A", note="one two"), []) == 1
+    assert metric(example, dspy.Prediction(code="A", note="four"), []) == 0
+
+
+def test_a_weighted_sum_takes_functions_that_give_predictions_or_are_async() -> None:
+    def half(example: dspy.Example, prediction: dspy.Prediction, trace: object = None) -> dspy.Prediction:
+        return dspy.Prediction(score=0.5, feedback="half of it")
+
+    async def later(example: dspy.Example, prediction: dspy.Prediction, trace: object = None) -> float:
+        return 1.0
+
+    example, prediction = dspy.Example(), dspy.Prediction()
+    assert weighted_sum((half, 1))(example, prediction) == 0.5
+    found = asyncio.run(measure(weighted_sum((half, 1), (later, 3)), example, prediction))
+    assert (found.score, found.feedback) == (0.875, "half lost 0.12 of 0.25. half of it")
+    with pytest.raises(MetricError, match="'later' is async"):
+        weighted_sum((later, 1))(example, prediction)
