@@ -13,6 +13,7 @@ from typing import Any
 
 from programs.aliases import Aliases, move_alias, previous_champion, read_aliases
 from programs.errors import ReleaseInvalid, ReleaseNotFound
+from programs.plan import Plan
 from programs.program import Chat, Sampling
 from programs.release import Release, read_release, verify_evidence
 
@@ -89,11 +90,12 @@ def describe_release(root: Path, name: str) -> Iterator[tuple[str, str]]:
     yield "aliases", ", ".join(_aliases_of(read_aliases(release.path.parent), identity.version)) or "none"
     yield "kind", _describe_kind(release)
     yield "student", f"{identity.student!r}, fingerprint {_describe_fingerprint(identity.fingerprint)}"
-    if release.plan is not None:
-        inputs = (f"{f.name} ({f.type}{'' if f.required else ', optional'})" for f in release.plan.inputs)
+    form = release.form
+    if form is not None:
+        inputs = (f"{f.name} ({f.type}{'' if f.required else ', optional'})" for f in form.inputs)
         yield "inputs", ", ".join(inputs)
-        yield "outputs", ", ".join(f"{f.name} ({f.type})" for f in release.plan.outputs)
-    asked = release.plan or identity.interpreted
+        yield "outputs", ", ".join(f"{f.name} ({f.type})" for f in form.outputs)
+    asked = form or identity.interpreted
     if asked is not None:
         yield "chat", _describe_chat(asked.chat)
         yield "sampling", _describe_sampling(asked.sampling)
@@ -229,13 +231,29 @@ def _aliases_of(aliases: Aliases, version: str) -> tuple[str, ...]:
 
 
 def _describe_kind(release: Release) -> str:
+    if release.neighbours is not None:
+        near = release.neighbours
+        return (
+            f"neighbours: served without DSPy, each request is shown the {near.k} nearest of "
+            f"{len(near.demonstrations)} demonstrations, found by {near.embedder.as_dict()['name']}"
+        )
+    if release.ensemble is not None:
+        sizes = " + ".join(f"{_size(plan):,}" for plan in release.ensemble.members)
+        return (
+            f"ensemble: served without DSPy, {release.ensemble.reduce} of {len(release.ensemble.members)} "
+            f"answers, constant prompts of {sizes} characters"
+        )
     if release.plan is None:
         return "interpreted: served by DSPy, needs its program installed"
     shown = sum(message.role == "assistant" for message in release.plan.prefix)
-    size = sum(len(message.content) for message in release.plan.prefix)
     return (
-        f"plan: served without DSPy, constant prompt of {size:,} characters with {shown} demonstrated replies"
+        f"plan: served without DSPy, constant prompt of {_size(release.plan):,} characters with {shown} "
+        "demonstrated replies"
     )
+
+
+def _size(plan: Plan) -> int:
+    return sum(len(message.content) for message in plan.prefix)
 
 
 def _describe_fingerprint(fingerprint: Mapping[str, Any]) -> str:

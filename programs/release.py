@@ -89,6 +89,13 @@ class Release:
     def name(self) -> str:
         return f"{self.identity.program}@{self.identity.version}"
 
+    @property
+    def form(self) -> Plan | None:
+        """A plan with the inputs, outputs, chat and sampling of the release; None where it is interpreted."""
+        if self.neighbours is not None:
+            return self.neighbours.plan
+        return self.ensemble.members[0] if self.ensemble is not None else self.plan
+
 
 _IDENTITY = TypeAdapter(Identity)
 

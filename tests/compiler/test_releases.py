@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from pathlib import Path
 
@@ -103,6 +104,34 @@ async def test_an_interpreted_release_is_described_too(tmp_path: Path) -> None:
     lines = dict(describe_release(tmp_path / "releases", "sums"))
     assert lines["kind"] == "interpreted: served by DSPy, needs its program installed"
     assert lines["chat"] == "user text -> question, content <- answer"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "kind"),
+    [
+        (
+            "KNNFewShot",
+            r"neighbours: served without DSPy, each request is shown the 3 nearest of 5 demon.*hashed",
+        ),
+        (
+            "Ensemble",
+            r"ensemble: served without DSPy, majority of 3 answers, constant prompts of \d+ \+ \d+ \+",
+        ),
+    ],
+)
+async def test_other_kinds_are_listed_described_and_verified(
+    tmp_path: Path, optimizer: str, kind: str
+) -> None:
+    version = await release(tmp_path, optimizer, examples=SumsExamples(10, 5, 10))
+    root = tmp_path / "releases"
+    lines = dict(describe_release(root, "sums"))
+    assert re.match(kind, lines["kind"]) and lines["inputs"] == "question (str)"
+    assert lines["chat"].startswith("user text -> question") and lines["sampling"].endswith("max_tokens 64")
+    word = kind.partition(":")[0]
+    assert list_releases(root)[0].kind == word
+    assert (
+        verify_release(root, "sums") == f"sums@{version}: identity, {word} and evidence of 1 build are intact"
+    )
 
 
 def test_intact_releases_verify(shelf: tuple[Path, str, str]) -> None:
