@@ -17,10 +17,15 @@ from gateway.students import ServedStudent
 
 
 class MeteredStudent:
-    """The model of one request. `max_tokens` bounds the completion tokens of all its calls together."""
+    """The model of one request. `max_tokens` bounds the completion tokens of all its calls together.
+
+    Calls may run at the same time: `seconds` is while at least one did, and a call may say no more than those
+    before it have left over.
+    """
 
     __slots__ = (
-        "_bound", "_cached", "_completion", "_counted", "_prompt", "_served", "calls", "seconds", "usd",
+        "_bound", "_busy", "_cached", "_completion", "_counted", "_promised", "_prompt", "_served", "_since",
+        "calls", "seconds", "usd",
     )  # fmt: skip
 
     def __init__(self, served: ServedStudent, max_tokens: int | None) -> None:
@@ -30,17 +35,19 @@ class MeteredStudent:
         self._served = served
         self._bound = max_tokens
         self._prompt = self._completion = 0
+        self._promised = 0  # completion tokens that calls under way may still take
+        self._busy, self._since = 0, 0.0
         self._cached: int | None = None
         self._counted = False
 
     async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
         client = self._served.student.client
-        if self._bound is not None:
-            if self._completion >= self._bound:
-                return Reply("", "", "length", None, client.model)
-            params = self._bounded(params, self._bound)
+        if self._bound is not None and self._completion + self._promised >= self._bound:
+            return Reply("", "", "length", None, client.model)
+        params, promised = self._bounded(params)
         usage: Usage | None = None
-        mark, began = self._start(), perf_counter()
+        mark = self._start()
+        self._wait()
         try:
             reply = await client.complete(messages, params)
             usage = reply.usage
@@ -48,29 +55,34 @@ class MeteredStudent:
             self._served.suspect.set()
             raise
         finally:
-            self.seconds += perf_counter() - began
+            self._stop_waiting()
+            self._promised -= promised
             self._book(mark, usage)
         return reply
 
     async def stream(
         self, messages: Sequence[object], params: Mapping[str, object]
     ) -> AsyncGenerator[Delta, None]:
-        if self._bound is not None:
-            params = self._bounded(params, self._bound)
+        params, promised = self._bounded(params)
         usage: Usage | None = None
         deltas = self._served.student.client.stream(messages, params)
-        mark, began = self._start(), perf_counter()
+        mark = self._start()
+        self._wait()
         try:
             async for delta in deltas:
-                self.seconds += perf_counter() - began
                 usage = delta.usage or usage
-                yield delta
-                began = perf_counter()
+                self._stop_waiting()
+                try:
+                    yield delta
+                finally:
+                    self._wait()
         except EngineUnreachable:
             self._served.suspect.set()
             raise
         finally:
+            self._stop_waiting()
             await deltas.aclose()
+            self._promised -= promised
             self._book(mark, usage)
 
     @property
@@ -78,10 +90,24 @@ class MeteredStudent:
         """All calls together; None where the engine counted none of them."""
         return TokenCounts(self._prompt, self._completion, self._cached) if self._counted else None
 
-    def _bounded(self, params: Mapping[str, object], bound: int) -> Mapping[str, object]:
-        own = params.get("max_tokens")
-        left = bound - self._completion
-        return {**params, "max_tokens": min(own, left) if isinstance(own, int) else left}
+    def _bounded(self, params: Mapping[str, object]) -> tuple[Mapping[str, object], int]:
+        """The parameters within the bound, and how many tokens they promise."""
+        if self._bound is None:
+            return params, 0
+        own, left = params.get("max_tokens"), self._bound - self._completion - self._promised
+        promised = min(own, left) if isinstance(own, int) else left
+        self._promised += promised
+        return {**params, "max_tokens": promised}, promised
+
+    def _wait(self) -> None:
+        if self._busy == 0:
+            self._since = perf_counter()
+        self._busy += 1
+
+    def _stop_waiting(self) -> None:
+        self._busy -= 1
+        if self._busy == 0:
+            self.seconds += perf_counter() - self._since
 
     def _start(self) -> float:
         self.calls += 1
