@@ -30,7 +30,7 @@ from engine.errors import (
     EngineTimeout,
     EngineUnreachable,
 )
-from engine.providers import KEY_VARIABLES
+from engine.providers import KEY_VARIABLES, provider_of
 from engine.translation import retry_after
 
 # By name, because the classes exist only once LiteLLM is imported. Every exception it defines stands here.
@@ -111,7 +111,12 @@ class HostedClient:
 
     async def models(self) -> list[ModelCard]:
         """The one model this client is for, with the context that LiteLLM's own list gives it."""
-        known = self._litellm.model_cost.get(self.model) or {}
+        provider, listed = provider_of(self.model), self._litellm.model_cost
+        known = listed.get(self.model) or {}
+        if not known and provider:
+            # Models of the large providers are listed without the provider's name.
+            bare = listed.get(self.model.removeprefix(f"{provider}/")) or {}
+            known = bare if bare.get("litellm_provider") == provider else {}
         return [ModelCard(self.model, known.get("max_input_tokens"))]
 
     async def tokenize(self, messages: Sequence[object]) -> list[int] | None:

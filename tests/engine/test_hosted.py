@@ -18,12 +18,16 @@ from engine.errors import (  # noqa: E402
     ContextWindowExceeded,
     EngineCredentialRefused,
     EngineError,
+    EngineNotFound,
     EngineRateLimited,
     EngineRequestRefused,
     EngineServerError,
     EngineTimeout,
 )
-from engine.hosted import FROM_LITELLM, HostedClient  # noqa: E402
+from engine.hosted import FROM_LITELLM, HostedClient, check_hosted, from_litellm  # noqa: E402
+from engine.local import open_student  # noqa: E402
+from engine.providers import KEY_VARIABLES, provider_of  # noqa: E402
+from engine.settings import Settings  # noqa: E402
 from tests.engine.scripted_server import (  # noqa: E402
     DONE,
     USAGE,
@@ -113,3 +117,55 @@ def test_without_litellm_the_command_to_install_it_is_named() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'smallforge[hosted]'" in done.stdout
+
+
+async def test_a_hosted_model_is_opened_by_its_name_alone() -> None:
+    settings = Settings(keys={"openai": "sk-canary"})
+    async with open_student(settings, "openai/gpt-4.1-mini") as student:
+        assert (student.name, student.client.model) == ("openai/gpt-4.1-mini", "openai/gpt-4.1-mini")
+        assert student.context_tokens == 1_047_576 and student.fingerprint.prompt_tokens == ()
+        async with serving(replying(completion())) as server:
+            reply = await student.client.complete(ASK, {"api_base": server.url})
+    assert reply.text == "four" and server.headers[0]["Authorization"] == "Bearer sk-canary"
+
+
+@pytest.mark.parametrize(
+    ("model", "variables"),
+    [
+        ("openai/gpt-4.1", "OPENAI_API_KEY"),
+        ("anthropic/claude-haiku-4-5", "ANTHROPIC_API_KEY"),
+        ("huggingface/Qwen/Qwen3-8B", "HF_TOKEN or HUGGINGFACE_API_KEY"),
+        ("azure/mine", "AZURE_API_VERSION, AZURE_API_KEY"),
+    ],
+)
+async def test_a_missing_key_is_told_by_the_variables_name_before_anything_is_asked(
+    model: str, variables: str
+) -> None:
+    with pytest.raises(EngineCredentialRefused, match=f"{model!r} needs a key: set {variables} in the env"):
+        async with open_student(Settings(), model):
+            pass
+
+
+def test_a_name_that_no_provider_has_is_told_what_to_write(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(
+        EngineNotFound, match=r"as 'huggingface/Qwen/Qwen3-1\.7B'; one to run here: engine serve"
+    ):
+        check_hosted("Qwen/Qwen3-1.7B", None)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_provider_without_keys_needs_none() -> None:
+    check_hosted("ollama/llama3.2", None)
+
+
+def test_the_table_of_keys_has_the_names_that_litellm_has() -> None:
+    for provider, names in KEY_VARIABLES.items():
+        model = f"{provider}/some-model"
+        assert provider_of(model) == litellm.get_llm_provider(model)[1] == provider
+        assert set(litellm.validate_environment(model)["missing_keys"]) & set(names), provider
+
+
+def test_a_key_in_a_providers_words_does_not_come_through() -> None:
+    said = litellm.exceptions.AuthenticationError("bad key sk-canary-1234", "openai", "gpt-4.1")
+    told = str(from_litellm(said, "openai/gpt-4.1", "sk-canary-1234"))
+    assert "sk-canary" not in told and "bad key (the key)" in told

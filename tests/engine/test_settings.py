@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import EngineNotFound, SettingsInvalid
-from engine.settings import EngineSettings, Settings, read_settings, resolve_student
+from engine.settings import Binding, EngineSettings, Settings, read_settings, resolve_student
 from engine.settings_sources import Sources, read_sources
 from engine.settings_validation import validated
 
@@ -157,3 +157,38 @@ def test_no_engine_means_the_local_one_and_an_unknown_name_is_told() -> None:
 def test_the_environment_of_this_process_is_what_is_read(tmp_path: Path) -> None:
     assert not [name for name in os.environ if name.startswith("SMALLFORGE_GATEWAY")]
     assert read_settings(settings_file(tmp_path, "student_check = 'warn'")).student_check == "warn"
+
+
+def test_a_name_with_a_slash_is_a_hosted_model_with_its_providers_key() -> None:
+    settings = Settings(keys={"huggingface": "hf-canary"})
+    engine = resolve_student(settings, "huggingface/Qwen/Qwen3-8B")
+    assert engine is not None and (engine.model, engine.key) == ("huggingface/Qwen/Qwen3-8B", "hf-canary")
+    assert engine.urls == () and "hf-canary" not in repr(engine) + repr(settings)
+    other = resolve_student(settings, "openai/gpt-4.1")
+    assert other is not None and other.key is None
+
+
+def test_an_engines_name_before_a_slash_chooses_among_its_models() -> None:
+    engines = {"lab": EngineSettings("lab", urls=("http://a",), model="x", usd_per_hour=1.0)}
+    engine = resolve_student(Settings(engines=engines), "lab/google/gemma")
+    assert engine == EngineSettings("lab", urls=("http://a",), model="google/gemma", usd_per_hour=1.0)
+
+
+def test_a_configured_name_may_hold_a_slash() -> None:
+    engines = {"e": EngineSettings("e", urls=("http://a",))}
+    settings = Settings(engines=engines, teachers={"openai/x": Binding("openai/x", "e")})
+    assert resolve_student(settings, "openai/x") == engines["e"]
+
+
+def test_a_hosted_engine_that_names_no_variable_gets_its_providers_key(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "HUGGINGFACE_API_KEY=second\nHF_TOKEN=first\nANTHROPIC_API_KEY=claude\nOWN=own\n"
+    )
+    file = settings_file(
+        tmp_path,
+        "[engines.a]\nmodel = 'anthropic/claude-haiku-4-5'\n[teachers.a]\nengine = 'a'\n"
+        "[engines.b]\nmodel = 'huggingface/x/y'\nkey_env = 'OWN'\n[teachers.b]\nengine = 'b'",
+    )
+    settings = read_settings(file)
+    keys = [resolve_student(settings, name) for name in ("a", "b", "huggingface/x/y")]
+    assert [engine.key for engine in keys if engine] == ["claude", "own", "first"]
