@@ -40,7 +40,8 @@ BROAD_EXCEPTS: dict[str, str] = {
 READS_ENVIRONMENT: dict[str, str] = {
     "gateway/command.py": "prometheus-client chooses its multiprocess mode by a variable, which this sets",
     "programs/data.py": "SMALLFORGE_DATA, for a benchmark's own examples()",
-    "compiler/tracking.py": "MLflow takes its own settings from nowhere else",
+    "programs/embedding_endpoint.py": "the key of a program's own embedder, which only the program names",
+    "compiler/mlflow_store.py": "MLflow takes its own settings from nowhere else",
     "engine/keeper.py": "a process of its own; hands its environment on to the engine it keeps",
     "engine/settings.py": "the edge: everything else gets what is read here",
     "engine/hosted.py": "LiteLLM is told there, and nowhere else, to use its own table of prices",
