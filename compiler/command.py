@@ -10,8 +10,11 @@ from typing import Any
 import click
 
 from compiler.commands.build import build
+from compiler.commands.models import models
+from compiler.commands.report import report
 from compiler.commands.shelf import list_, promote, rollback, show, verify
 from compiler.commands.start import new, programs
+from compiler.commands.tracking import log, pull, runs
 from compiler.errors import CompilerError
 from compiler.options import complain
 from engine.errors import EngineError
@@ -45,5 +48,5 @@ def main() -> None:
     """Compile programs for small models, and keep their releases."""
 
 
-for verb in (build, list_, show, verify, promote, rollback, new, programs):
+for verb in (build, list_, show, report, verify, promote, rollback, runs, log, pull, new, programs, models):
     main.add_command(verb)

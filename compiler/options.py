@@ -23,6 +23,12 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     return releases(config(command))
 
 
+def with_mlflow(command: Callable[..., None]) -> Callable[..., None]:
+    """The option of every command that reads or writes what MLflow keeps."""
+    told = "MLflow server or store. [SQLite in .smallforge]"
+    return click.option("--mlflow-uri", metavar="URI|off", help=told)(command)
+
+
 def rows(name: str, what: str) -> Callable[..., Any]:
     return click.option(f"--{name}", type=click.Path(path_type=Path), metavar="ROWS.jsonl", help=what)
 

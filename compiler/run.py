@@ -16,9 +16,10 @@ from rich.console import Console
 
 from compiler.errors import TargetMissed, UserMistake
 from compiler.events import Began, BuildResult, Event, Finished
+from compiler.recording import Tracked
 from compiler.request import BoundModel, BuildRequest, Cast
 from compiler.terminal import open_display, show_result
-from compiler.tracking import Tracked, open_tracking
+from compiler.tracking import open_tracking
 from engine.settings import Settings
 from programs.loading import blamed_on
 from programs.program import SPLITS
@@ -134,7 +135,7 @@ async def _follow(asked: Asked, memory: Memory, err: Console) -> None:
         )
         display = opened.enter_context(open_display(err))
         tracking = opened.enter_context(
-            open_tracking(asked.mlflow_uri, asked.request.state, _tracked(asked, cast), progress)
+            open_tracking(asked.mlflow_uri, asked.request.state, _tracked(asked.request), progress)
         )
         readers: Sequence[Reader] = (memory, display, tracking)
         events = await opened.enter_async_context(aclosing(build(asked.request, cast)))
@@ -143,27 +144,10 @@ async def _follow(asked: Asked, memory: Memory, err: Console) -> None:
                 reader.read(event)
 
 
-def _tracked(asked: Asked, cast: Cast) -> Tracked:
-    request = asked.request
-    parameters = {
-        "optimizer": request.optimizer,
-        **{f"optimizer.{name}": value for name, value in request.arguments.items()},
-        "seed": request.seed,
-        "concurrency": request.concurrency,
-        "max_usd": request.ceiling.usd,
-        "max_calls": request.ceiling.calls,
-        "max_minutes": request.ceiling.minutes,
-        "token_price_weight": request.token_price_weight,
-        "target": request.target,
-        "required_gain": request.required_gain,
-        "data": request.data.train,
-        "dev": request.data.dev,
-        "test": request.data.test,
-    }
-    for role, model in cast.roles():
-        if role == "student" or model is not cast.student:
-            parameters |= {role: model.name, f"{role}_model": model.engine.model}
-    return Tracked(request.program.name, parameters)
+def _tracked(request: BuildRequest) -> Tracked:
+    from compiler.optimizers import optimizer_name
+
+    return Tracked(request.program.name, optimizer_name(request.optimizer))
 
 
 def _how_to_resume(asked: Asked, memory: Memory) -> str:

@@ -1,43 +1,34 @@
-"""Writes a build into MLflow: parameters, metrics over time, the release and some of its answers.
+"""Tells MLflow of a build while it runs, without ever holding it up: a reader of the event stream.
 
-A reader of the event stream. MLflow is imported here only, when a build is tracked. A store that fails while
-a build runs ends the tracking, never the build.
+Events go through a bounded queue and one thread to a process of its own, `tracker.py`, which is the only one
+that touches MLflow. A store that is down, fails or hangs ends the tracking, never the build, and is told once
+with the command that logs the build afterwards.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
-import os
+import queue
+import shlex
+import subprocess
+import sys
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
-from compiler.errors import UserMistake
-from compiler.events import (
-    Began,
-    BuildResult,
-    CandidateScored,
-    Event,
-    Finished,
-    Scored,
-    ScoreSummary,
-    Spent,
-    StageStarted,
-)
+from compiler.events import Began, Event, Finished, Scored
+from compiler.mlflow_store import MISSING, OFF, Address, TrackingUnavailable, address_of, is_installed
+from compiler.recording import Tracked
+from compiler.tracker import TOLD, event_line, first_line, last_line
 
-OFF = "off"
-_BATCH = 500  # MLflow takes at most 1,000 metrics at a time
-_SAMPLES = 50
-_LONGEST_PARAMETER = 6000  # characters that MLflow keeps of one
-
-
-class TrackingUnavailable(UserMistake):
-    """MLflow is not installed, or its store can't be opened."""
+_ROOT = Path(__file__).parent.parent
+_WAITING = 10_000  # events in the queue; a store so far behind does not catch up
+_KILLED_WAIT = 5.0  # seconds, where nobody wants to wait any more
 
 
 class Tracking(Protocol):
@@ -64,50 +55,61 @@ class Untracked:
 
 
 @dataclass(frozen=True)
-class Tracked:
-    """What is known of a build before it begins; parameters without a value are left out."""
+class Patience:
+    """How long a build that is over waits for MLflow, and how many events may lie waiting before that."""
 
-    program: str
-    parameters: Mapping[str, object] = field(default_factory=dict)
+    seconds: float = 30.0
+    events: int = _WAITING
 
 
-def open_tracking(uri: str | None, state: Path, tracked: Tracked, warn: Callable[[str], None]) -> Tracking:
+def open_tracking(
+    uri: str | None,
+    state: Path,
+    tracked: Tracked,
+    warn: Callable[[str], None],
+    patience: Patience = Patience(),
+) -> Tracking:
     """Tracking at `uri`: `off`, a server or store, or by default SQLite in the state folder.
 
-    `warn` is told, once, when the store fails while the build runs.
+    `warn` is told, once, when the store fails; the build goes on.
 
     Raises:
-        TrackingUnavailable: MLflow is not installed, or the store can't be opened.
+        TrackingUnavailable: the address is none, or MLflow is asked for and not installed.
     """
-    return Untracked() if uri == OFF else MlflowRun(uri, state, tracked, warn)
+    if uri == OFF:
+        return Untracked()
+    address = address_of(uri, state)
+    if is_installed():
+        return MlflowTracking(address, tracked, warn, patience)
+    if uri is not None:
+        raise TrackingUnavailable(MISSING.format(name="mlflow"))
+    warn(f"This build is not tracked: {MISSING.format(name='mlflow')}")
+    return Untracked()
 
 
-class MlflowRun:
-    """One run of MLflow for one build; a resumed build goes on with its own run."""
+class MlflowTracking:
+    """One build told to one tracker process."""
 
-    def __init__(self, uri: str | None, state: Path, tracked: Tracked, warn: Callable[[str], None]) -> None:
-        mlflow = _import_mlflow()
-        self._entities = mlflow.entities
-        self._failures = (mlflow.exceptions.MlflowException, OSError)
-        self._tracked, self._warn = tracked, warn
-        self._run: str | None = None
-        self._pending: list[Any] = []
-        self._candidates, self._best = 0, 0.0
-        self._finished = False
-        artefacts = None if uri else (state / "mlartifacts").resolve().as_uri()
-        own = uri is None
-        uri = uri or f"sqlite:///{(state / 'mlflow.db').resolve()}"
-        try:
-            if own:
-                state.mkdir(parents=True, exist_ok=True)
-            self._client = mlflow.MlflowClient(tracking_uri=uri)
-            found = self._client.get_experiment_by_name(tracked.program)
-            created = found or self._client.create_experiment(tracked.program, artefacts)
-        except self._failures as error:
-            raise TrackingUnavailable(
-                f"can't track the build at {uri!r}: {_first_line(error)}; give another --mlflow-uri, or 'off'"
-            ) from error
-        self._experiment = created if isinstance(created, str) else created.experiment_id
+    def __init__(
+        self, address: Address, tracked: Tracked, warn: Callable[[str], None], patience: Patience
+    ) -> None:
+        self._address, self._tracked, self._warn, self._patience = address, tracked, warn, patience
+        self._release = f"{tracked.program}@candidate"  # which every finished build becomes
+        self._began = self._finished = self._given_up = False
+        self._lines: queue.Queue[bytes | None] = queue.Queue(patience.events)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
+        # Not in the folder of the build: a file there must not stand in for a library.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "compiler.tracker"],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+        self._feeder = threading.Thread(target=self._feed, name="mlflow", daemon=True)
+        self._lines.put(first_line(address, tracked))
+        self._feeder.start()
 
     def __enter__(self) -> Self:
         return self
@@ -115,148 +117,92 @@ class MlflowRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        interrupted = kind is not None and not issubclass(kind, Exception)
         # A build below its target raises after it has finished.
-        failed = "FAILED" if kind is not None and issubclass(kind, Exception) else "KILLED"
-        status = "FINISHED" if self._finished else failed
-        with self._forgiven():
-            self._flush()
-            if self._run is not None:
-                self._client.set_terminated(self._run, status)
+        failed = "KILLED" if interrupted else "FAILED"
+        wait = min(self._patience.seconds, _KILLED_WAIT) if interrupted else self._patience.seconds
+        self._end("FINISHED" if self._finished else failed, wait)
 
     def read(self, event: Event) -> None:
-        with self._forgiven():
-            if isinstance(event, Began):
-                self._run = self._find_or_create(event.build_id)
-            self._take(event)
-            if len(self._pending) >= _BATCH or isinstance(event, StageStarted | Finished):
-                self._flush()
-            if isinstance(event, Finished):
-                self._finished = True
-                if self._run is not None:
-                    self._finish(self._run, event.result)
-
-    def _find_or_create(self, build_id: str) -> str:
-        """The id of this build's run, new or from before an interruption."""
-        client = self._client
-        earlier = client.search_runs([self._experiment], f"tags.build_id = '{build_id}'", max_results=1)
-        if earlier:
-            client.update_run(earlier[0].info.run_id, status="RUNNING")
-            return str(earlier[0].info.run_id)
-        tags = {"build_id": build_id, "program": self._tracked.program}
-        run = str(client.create_run(self._experiment, tags=tags, run_name=build_id).info.run_id)
-        given = {name: value for name, value in self._tracked.parameters.items() if value is not None}
-        params = [
-            self._entities.Param(name, str(value)[:_LONGEST_PARAMETER]) for name, value in given.items()
-        ]
-        client.log_batch(run, params=params)
-        return run
-
-    def _take(self, event: Event) -> None:
-        if isinstance(event, Scored) and event.score is not None:
-            # While candidates race, the mean of one is no score of the stage.
-            if event.candidate is None:
-                self._metric(f"{event.stage}_score", event.score, event.done)
-        elif isinstance(event, CandidateScored):
-            self._candidates += 1
-            if not event.dropped:
-                self._best = max(self._best, event.score)
-                self._metric("candidate_score", event.score, self._candidates)
-                self._metric("best_candidate_score", self._best, self._candidates)
-        elif isinstance(event, Spent):
-            for name, value in _spent(event):
-                self._metric(name, value, event.calls)
-
-    def _finish(self, run: str, result: BuildResult) -> None:
-        last = result.spent.calls
-        for prefix, summary in (("unoptimised", result.baseline), ("compiled", result.compiled)):
-            for name, value in _summary(summary):
-                self._metric(f"{prefix}_{name}", value, last)
-        test = result.difference
-        for name, value in (
-            ("gain", test.difference),
-            ("gain_low", test.low),
-            ("gain_high", test.high),
-            ("p", test.p),
-        ):
-            self._metric(name, value, last)
-        self._metric("seconds", result.seconds, last)
-        self._flush()
-        for name in ("version", "alias", "lowered", "proven", "weak"):
-            self._client.set_tag(run, name, str(getattr(result, name)))
-        self._client.log_artifacts(run, str(result.path), "release")
-        self._log_samples(run, result.path / "evidence" / result.build_id / "scorecard.jsonl")
-
-    def _log_samples(self, run: str, scorecard: Path) -> None:
-        """The first answers as a table of the run, in the form that MLflow's pages show."""
-        if not scorecard.is_file():
+        if isinstance(event, Began):
+            self._began = True
+        elif isinstance(event, Finished):
+            self._finished = True
+            self._release = f"{event.result.program}@{event.result.version}"
+        if type(event).__name__ not in TOLD or (isinstance(event, Scored) and event.candidate is not None):
             return
-        with scorecard.open(encoding="utf-8") as lines:
-            rows = [json.loads(line) for line, _ in zip(lines, range(_SAMPLES), strict=False)]
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        table = {"columns": columns, "data": [[row.get(name) for name in columns] for row in rows]}
-        self._client.log_dict(run, table, "samples.json")
-        listed = json.dumps([{"path": "samples.json", "type": "table"}])
-        self._client.set_tag(run, "mlflow.loggedArtifacts", listed)
+        if self._process.poll() is not None:
+            self._give_up(self._last_words())
+        else:
+            self._put(event_line(event))
 
-    def _metric(self, name: str, value: float, step: int) -> None:
-        self._pending.append(self._entities.Metric(name, float(value), int(time.time() * 1000), step))
-
-    def _flush(self) -> None:
-        pending, self._pending = self._pending, []
-        if self._run is None:
+    def _put(self, line: bytes | None) -> None:
+        if self._given_up:
             return
-        for start in range(0, len(pending), _BATCH):
-            self._client.log_batch(self._run, metrics=pending[start : start + _BATCH])
-
-    @contextlib.contextmanager
-    def _forgiven(self) -> Iterator[None]:
-        """A store that fails is told of once and then left alone: the build matters more."""
         try:
-            yield
-        except self._failures as error:
-            self._warn(f"MLflow failed, tracking of this build stops: {_first_line(error)}")
-            self._run = None
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._give_up(f"MLflow at {self._address.shown!r} does not keep up with the build")
 
+    def _feed(self) -> None:
+        pipe = self._process.stdin
+        assert pipe is not None
+        try:
+            while (line := self._lines.get()) is not None:
+                pipe.write(line)
+                pipe.flush()
+            pipe.close()
+        except OSError:
+            pass  # the process has ended; its last words are read where it is missed
 
-def _summary(summary: ScoreSummary) -> Iterator[tuple[str, float]]:
-    yield "score", summary.mean
-    yield "score_low", summary.low
-    yield "score_high", summary.high
-    yield "n", summary.n
-    yield "unparseable", summary.unparseable
-    yield "errors", summary.errors
-    yield "cut", summary.cut
-    if summary.tokens_per_answer is not None:
-        yield "tokens_per_answer", summary.tokens_per_answer
-    if summary.usd_per_answer is not None:
-        yield "usd_per_answer", summary.usd_per_answer
+    def _end(self, status: str, seconds: float) -> None:
+        """Waits until all is written, and not longer than that."""
+        deadline = time.monotonic() + seconds
+        if self._began and not self._given_up:
+            self._put(last_line(status))
+            self._put(None)
+            self._feeder.join(max(0.0, deadline - time.monotonic()))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(max(0.0, deadline - time.monotonic()))
+            if self._process.poll() is None:
+                self._give_up(f"MLflow at {self._address.shown!r} did not answer within {seconds:g} seconds")
+            elif self._process.returncode:
+                self._give_up(self._last_words())
+        self._close()
 
+    def _close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        with contextlib.suppress(queue.Full):
+            self._lines.put_nowait(None)
+        self._feeder.join(1.0)
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
 
-def _spent(spent: Spent) -> Iterator[tuple[str, float]]:
-    yield "calls", spent.calls
-    yield "prompt_tokens", spent.prompt_tokens
-    yield "completion_tokens", spent.completion_tokens
-    if spent.usd is not None:
-        yield "usd", spent.usd
+    def _give_up(self, why: str) -> None:
+        if self._given_up:
+            return
+        self._given_up = True
+        if self._process.poll() is None:
+            self._process.kill()
+        self._warn(f"{why}; {self._what_now()}")
 
+    def _what_now(self) -> str:
+        given = self._address.own is None and not self._address.secret
+        uri = ["--mlflow-uri", self._address.uri] if given else []
+        command = shlex.join(["compiler", "log", self._release, *uri])
+        if self._finished:
+            return f"log this build afterwards: {command}"
+        return f"the build goes on untracked, log it when it is released: {command}"
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
-
-
-def _import_mlflow() -> Any:
-    # MLflow is set up by its environment alone, and reads it while it is imported.
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
-    try:
-        import mlflow.entities
-        import mlflow.exceptions
-    except ModuleNotFoundError as error:
-        raise TrackingUnavailable(
-            f"tracking needs {error.name!r}, which is not installed: pip install 'smallforge[compiler]', "
-            "or give --mlflow-uri off"
-        ) from error
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return mlflow
+    def _last_words(self) -> str:
+        """What the process said before it ended, or where that is nothing, the end of its traceback."""
+        assert self._process.stdout is not None
+        said = self._process.stdout.read().decode(errors="replace").strip()
+        if said:
+            return said
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
+        return f"MLflow at {self._address.shown!r} failed: {self._address.redact(lines[-1])[:300]}"

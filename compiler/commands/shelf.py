@@ -10,7 +10,8 @@ import click
 from rich.table import Table
 
 from compiler import releases as shelf
-from compiler.options import complain, console, read_flags, with_settings
+from compiler.commands.tracking import mirror
+from compiler.options import complain, console, read_flags, with_mlflow, with_settings
 from programs.errors import ProgramError
 
 
@@ -67,15 +68,21 @@ def verify(names: Sequence[str], **flags: Any) -> None:
 @click.command()
 @click.argument("name", metavar="NAME@VERSION|NAME@candidate")
 @click.option("--reason", default="promoted by hand", help="Kept beside the alias.")
+@with_mlflow
 @with_settings
 def promote(name: str, reason: str, **flags: Any) -> None:
     """Make a release the champion of its program."""
-    click.echo(shelf.promote(read_flags(flags).releases, name, reason))
+    settings = read_flags(flags)
+    click.echo(shelf.promote(settings.releases, name, reason))
+    mirror(settings, flags, name.partition("@")[0])
 
 
 @click.command()
 @click.argument("name")
+@with_mlflow
 @with_settings
 def rollback(name: str, **flags: Any) -> None:
     """Make the previous champion champion again."""
-    click.echo(shelf.rollback(read_flags(flags).releases, name))
+    settings = read_flags(flags)
+    click.echo(shelf.rollback(settings.releases, name))
+    mirror(settings, flags, name)

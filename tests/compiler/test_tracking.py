@@ -1,150 +1,147 @@
 from __future__ import annotations
 
-import json
-import shutil
+import contextlib
+import socket
 import subprocess
 import sys
-from dataclasses import replace
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import pytest
 
 from compiler.errors import TargetMissed
-from compiler.events import Began, CandidateScored, Event, Finished, Scored, StageStarted
-from compiler.tracking import Tracked, TrackingUnavailable, Untracked, open_tracking
-from tests.compiler.test_terminal import RESULT, SPENT
+from compiler.events import Began, Finished, Scored, StageStarted
+from compiler.mlflow_store import Store, TrackingUnavailable
+from compiler.recording import Tracked
+from compiler.tracking import Patience, Tracking, Untracked, open_tracking
+from tests.compiler.conftest import Builds
+from tests.compiler.test_recording import runs
 
-TRACKED = Tracked("order_entry", {"optimizer": "LabeledFewShot", "seed": 0, "target": None})
-
-
-@pytest.fixture
-def state(tmp_path: Path, mlflow_database: Path) -> Path:
-    shutil.copy(mlflow_database, tmp_path)
-    return tmp_path
+SUMS = Tracked("sums", "BootstrapFewShot")
 
 
-def release(folder: Path) -> Path:
-    """A release folder with a scorecard, as a build leaves it."""
-    evidence = folder / "release" / "evidence" / "b-1"
-    evidence.mkdir(parents=True)
-    (folder / "release" / "plan.json").write_text("{}")
-    rows = [{"id": 0, "score": 1.0, "output": "a"}, {"id": 1, "score": 0.0, "error": "unparseable"}]
-    (evidence / "scorecard.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder / "release"
+@contextlib.contextmanager
+def deaf_server() -> Iterator[str]:
+    """The address of a server that takes every connection and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def track(state: Path, *events: Event, uri: str | None = None) -> list[str]:
-    """Reads the events into MLflow; returns what it warned of."""
+def opened(store: Store, warnings: list[str]) -> Tracking:
+    assert store.address.own is not None
+    return open_tracking(None, store.address.own, SUMS, warnings.append)
+
+
+def test_a_build_below_its_target_is_a_finished_run_and_nothing_is_said(
+    store: Store, builds: Builds, capfd: pytest.CaptureFixture[str]
+) -> None:
     warnings: list[str] = []
-    with open_tracking(uri, state, TRACKED, warnings.append) as tracking:
-        for event in events:
+    Path(builds.folder, "mlflow.py").write_text("raise SystemExit('not the library')")
+    with (
+        contextlib.chdir(builds.folder),
+        pytest.raises(TargetMissed),
+        opened(store, warnings) as tracking,
+    ):
+        for event in builds.worked:
             tracking.read(event)
-    return warnings
+        raise TargetMissed("below")
+    (run,) = runs(store)
+    assert run.info.status == "FINISHED" and run.data.tags["logged"] == "whole"
+    assert run.data.metrics["progress/score_score"] == 1.0
+    assert warnings == [] and capfd.readouterr() == ("", "")
 
 
-def client(state: Path) -> mlflow.MlflowClient:
-    return mlflow.MlflowClient(f"sqlite:///{state / 'mlflow.db'}")
-
-
-def test_a_build_becomes_one_run_with_parameters_metrics_release_and_samples(state: Path) -> None:
-    result = replace(RESULT, path=release(state))
-    warnings = track(
-        state,
-        Began("b-1"),
-        StageStarted("baseline", 2),
-        Scored("baseline", 1, 2, 1.0),
-        Scored("baseline", 2, 2, 0.5),
-        CandidateScored("one", 0.6, 10, best=True, dropped=False),
-        SPENT,
-        Finished(result),
-    )
-    assert warnings == []
-    store = client(state)
-    (run,) = store.search_runs([store.get_experiment_by_name("order_entry").experiment_id])
-    assert run.info.run_name == "b-1" and run.info.status == "FINISHED"
-    assert run.data.params == {"optimizer": "LabeledFewShot", "seed": "0"}
-    history = store.get_metric_history(run.info.run_id, "baseline_score")
-    assert [(metric.step, metric.value) for metric in history] == [(1, 1.0), (2, 0.5)]
-    expected = {
-        "compiled_score": 0.71,
-        "unoptimised_score": 0.4,
-        "gain": 0.31,
-        "best_candidate_score": 0.6,
-        "usd": 0.0213,
-    }
-    assert {name: run.data.metrics[name] for name in expected} == expected
-    assert run.data.tags["version"] == "1f3a9c2b7d4e"
-    kept = state / "mlartifacts" / run.info.run_id / "artifacts"
-    assert (kept / "release" / "plan.json").is_file()
-    assert json.loads((kept / "samples.json").read_text()) == {
-        "columns": ["id", "score", "output", "error"],
-        "data": [[0, 1.0, "a", None], [1, 0.0, None, "unparseable"]],
-    }
-
-
-def test_a_resumed_build_goes_on_with_its_run(state: Path) -> None:
-    track(state, Began("b-1"), Scored("baseline", 1, 2, 1.0))
-    track(state, Began("b-1", resumed=True), Scored("baseline", 2, 2, 0.5))
-    store = client(state)
-    (run,) = store.search_runs([store.get_experiment_by_name("order_entry").experiment_id])
-    assert len(store.get_metric_history(run.info.run_id, "baseline_score")) == 2
-
-
-def test_an_interrupted_build_is_marked_as_killed(state: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), open_tracking(None, state, TRACKED, print) as tracking:
+def test_an_interrupted_build_is_marked_as_killed(store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt), opened(store, []) as tracking:
         tracking.read(Began("b-1"))
         raise KeyboardInterrupt
-    store = client(state)
-    (run,) = store.search_runs([store.get_experiment_by_name("order_entry").experiment_id])
+    (run,) = runs(store)
     assert run.info.status == "KILLED"
 
 
-def test_a_build_below_its_target_is_finished_all_the_same(state: Path) -> None:
-    with pytest.raises(TargetMissed), open_tracking(None, state, TRACKED, print) as tracking:
-        tracking.read(Began("b-1"))
-        tracking.read(Finished(replace(RESULT, path=release(state))))
-        raise TargetMissed("below")
-    store = client(state)
-    (run,) = store.search_runs([store.get_experiment_by_name("order_entry").experiment_id])
-    assert run.info.status == "FINISHED"
+def test_a_server_that_is_down_is_told_once_and_the_build_goes_on(tmp_path: Path, builds: Builds) -> None:
+    warnings: list[str] = []
+    with open_tracking("http://127.0.0.1:9", tmp_path, SUMS, warnings.append) as tracking:
+        tracking.read(builds.worked[0])
+        while not warnings:
+            time.sleep(0.05)
+            tracking.read(StageStarted("load"))
+        for event in builds.worked[1:]:
+            tracking.read(event)
+    assert warnings == [
+        "MLflow at 'http://127.0.0.1:9' failed: connection refused; the build goes on untracked, log it when "
+        "it is released: compiler log sums@candidate --mlflow-uri http://127.0.0.1:9"
+    ]
 
 
-def test_off_tracks_nothing_and_imports_no_mlflow(tmp_path: Path) -> None:
+def test_a_store_that_fails_later_names_the_command_that_logs_the_build(store: Store, builds: Builds) -> None:
+    warnings: list[str] = []
+    with opened(store, warnings) as tracking:
+        Path(store.address.own or "", "mlartifacts").write_text("a file where a folder must be")
+        for event in builds.worked:
+            tracking.read(event)
+    last = builds.worked[-1]
+    assert isinstance(last, Finished) and len(warnings) == 1
+    assert warnings[0].endswith(f"log this build afterwards: compiler log sums@{last.result.version}")
+
+
+def test_a_server_that_hangs_is_waited_for_no_longer_than_said(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    with deaf_server() as url:
+        begun = time.monotonic()
+        with open_tracking(url, tmp_path, SUMS, warnings.append, Patience(1.0)) as tracking:
+            tracking.read(Began("b-1"))
+        assert time.monotonic() - begun < 3
+    assert len(warnings) == 1 and "did not answer within 1 seconds" in warnings[0]
+
+
+def test_a_server_that_hangs_never_holds_an_event_up(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    with deaf_server() as url:
+        begun = time.monotonic()
+        with open_tracking(url, tmp_path, SUMS, warnings.append, Patience(1.0, events=100)) as tracking:
+            tracking.read(Began("b-1"))
+            for done in range(5000):
+                tracking.read(Scored("score", done, 5000, 0.5))
+            assert time.monotonic() - begun < 1
+    assert len(warnings) == 1 and "does not keep up with the build" in warnings[0]
+
+
+def test_off_tracks_nothing_and_starts_nothing(tmp_path: Path) -> None:
+    assert isinstance(open_tracking("off", tmp_path, SUMS, print), Untracked)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tracked_build_imports_no_mlflow_of_its_own(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from compiler.tracking import *; "
-        f"open_tracking('off', Path({str(tmp_path)!r}), Tracked('p'), print); print('mlflow' in sys.modules)"
+        "import sys; from pathlib import Path; from compiler.tracking import *\n"
+        f"with open_tracking(None, Path({str(tmp_path)!r}), Tracked('p'), print): pass\n"
+        "print('mlflow' in sys.modules)"
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert shown.stdout == "False\n" and list(tmp_path.iterdir()) == []
-    assert isinstance(open_tracking("off", tmp_path, TRACKED, print), Untracked)
+    assert (shown.stdout, shown.stderr) == ("False\n", "")
 
 
-def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(TrackingUnavailable, match=r"can't track the build at 'http://127.0.0.1:9/?'.*'off'"):
-        track(tmp_path, uri="http://127.0.0.1:9")
-
-
-def test_a_state_folder_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "state").write_text("")
-    with pytest.raises(TrackingUnavailable, match=r"can't track the build at 'sqlite:.*File exists"):
-        track(tmp_path / "state")
-
-
-def test_a_store_that_fails_later_warns_once_and_lets_the_build_go_on(state: Path) -> None:
-    warnings: list[str] = []
-    with open_tracking(None, state, TRACKED, warnings.append) as tracking:
-        tracking.read(Began("b-1"))
-        (state / "mlartifacts").write_text("a file where a folder must be")
-        tracking.read(Finished(replace(RESULT, path=release(state))))
-        tracking.read(SPENT)
-    assert len(warnings) == 1 and warnings[0].startswith("MLflow failed, tracking of this build stops: ")
-
-
-def test_a_tracked_build_says_nothing_of_its_own(state: Path) -> None:
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("None", "This build is not tracked: tracking needs 'mlflow', which is not installed: pip install"),
+        ("'http://127.0.0.1:9'", "refused: tracking needs 'mlflow', which is not installed: pip install"),
+    ],
+    ids=["by default", "asked for"],
+)
+def test_without_mlflow_only_who_asks_for_it_is_refused(tmp_path: Path, uri: str, said: str) -> None:
     script = (
-        "from pathlib import Path; from compiler.events import Began; from compiler.tracking import *\n"
-        f"with open_tracking(None, Path({str(state)!r}), Tracked('p'), print) as t: t.read(Began('b'))"
+        "import sys; sys.modules['mlflow'] = None\n"
+        "from pathlib import Path; from compiler.tracking import *\n"
+        f"try: open_tracking({uri}, Path({str(tmp_path)!r}), Tracked('p'), print)\n"
+        "except TrackingUnavailable as error: print('refused:', error)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("", "")
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout.startswith(said)
+
+
+def test_an_address_that_is_none_is_refused_before_the_build(tmp_path: Path) -> None:
+    with pytest.raises(TrackingUnavailable, match="'htp://mlflow' is no address of MLflow"):
+        open_tracking("htp://mlflow", tmp_path, SUMS, print)
