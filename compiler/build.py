@@ -13,24 +13,27 @@ from typing import Any
 
 from compiler.bench import Bench, Crew, Pace, Subject
 from compiler.candidate import PLAIN
-from compiler.contenders import Entry, test_all
+from compiler.contenders import Paddock, count_beside, line_up, test_all
 from compiler.decision import decide, refuse_below
+from compiler.duplicates import find_duplicates
 from compiler.estimate import Foresight, estimate, refuse_above
 from compiler.events import Began, BuildResult, Event, Finished, Log, Scored, StageStarted
 from compiler.evidence import Findings, evidence_files
 from compiler.history import History
+from compiler.looks import record_look
 from compiler.lowering import executor
 from compiler.optimizers import make_optimizer, optimizer_name
 from compiler.prompts import prompts_of
 from compiler.proof import REPLIES, lower_proven
 from compiler.publication import check_writable, draft_release, publish
 from compiler.rehearsal import check_fit, fields_needed, rehearse
+from compiler.report import with_report
 from compiler.request import BuildRequest, Cast, DataPaths
 from compiler.scoring import Judge, Scorer
 from compiler.search import search
 from compiler.spending import Spending
 from compiler.split import Parts, load_parts
-from compiler.workshop import identity_of, is_begun, new_build_id, open_workshop, record_look
+from compiler.workshop import identity_of, is_begun, new_build_id, open_workshop
 
 __all__ = ["BuildRequest", "Cast", "DataPaths", "build"]
 
@@ -74,6 +77,9 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
     check_fit(module, program, parts)
     for note in parts.notes:
         report(Log(note))
+    duplicates = find_duplicates(parts)
+    if duplicates.loud:
+        report(Log(duplicates.describe()))
 
     asked = _asked(request, parts, cast)
     with open_workshop(request, build_id, asked, cast) as shop:
@@ -86,7 +92,8 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         rehearsal = await rehearse(plain, parts.train, scorer, teaching)
 
         report(StageStarted("estimate"))
-        known = Foresight(parts.train, len(parts.dev), len(parts.test), rehearsal)
+        beside = count_beside(program, cast, request.releases)
+        known = Foresight(parts.train, len(parts.dev), len(parts.test), rehearsal, beside)
         estimated = estimate(optimizer, known, shop.charges)
         refuse_above(request.ceiling.usd, estimated, shop.spending.spent().usd)
         if estimated is not None:
@@ -104,7 +111,8 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         )
 
         looks = record_look(request.state, parts.fingerprints()["test"], build_id, program.name)
-        entries = [Entry("zero-shot", plain, scorer), Entry("compiled", lowered.executor, scorer)]
+        paddock = Paddock(bench.subject, cast, scorer, teaching, request.releases)
+        entries = line_up(paddock, lowered.executor, parts.test, report)
         tested = await test_all(entries, parts.test, report)
         judge.check()
 
@@ -114,13 +122,14 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         prompts = {"before": prompts_of(module, PLAIN), "after": prompts_of(module, candidate)}
         findings = Findings(
             asked, parts, candidate, tested, taught, estimated, shop.prices, lowered, looks, stopped,
-            history, prompts,
+            history, duplicates, prompts,
         )  # fmt: skip
         seconds = time.monotonic() - begun
         result = decide(request, build_id, draft, findings, shop.spending.spent(), seconds)
 
         report(StageStarted("write"))
-        publish(request.releases, draft, result.alias, build_id, evidence_files(result, findings))
+        files = with_report(evidence_files(result, findings), lambda line: report(Log(line)))
+        publish(request.releases, draft, result.alias, build_id, files)
         report(Finished(result))
     return result
 

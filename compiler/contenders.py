@@ -1,23 +1,49 @@
-"""Who is measured beside the compiled program on the test examples."""
+"""Who is measured beside the compiled program on the test examples.
+
+zero-shot         the program as it is
+manual few-shot   the program with the demonstrations that its author picked, where it has any
+teacher           the program as it is on the teacher model, where there is one
+champion          the release that is served now, where there is one, on this build's student
+compiled          what the build found
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 from compiler.answers import Answer
-from compiler.events import ContenderName, Event, Stage, StageStarted
+from compiler.bench import Subject
+from compiler.candidate import PLAIN, Candidate
+from compiler.estimate import Beside
+from compiler.events import ContenderName, Event, Log, Scored, Stage, StageStarted
+from compiler.labeled import labelled_demos
+from compiler.lowering import executor
+from compiler.request import Cast
 from compiler.scoring import Scorer, score_all
+from compiler.serving_form import serving_form
 from compiler.split import Examples
+from programs.aliases import read_aliases
+from programs.data import content_key
+from programs.errors import ProgramError
 from programs.execution import Executor
+from programs.loading import blamed_on
+from programs.program import Program
+from programs.release import canonical_json, read_release
+
+Report = Callable[[Event], None]
 
 
 class Entry(NamedTuple):
-    """A program to measure, and who runs and judges it."""
+    """A program to measure, who runs and judges it, and which one it is where its name leaves that open."""
 
     name: ContenderName
     executor: Executor
     scorer: Scorer
+    what: str | None = None
+    release: str | None = None
 
 
 class Tested(NamedTuple):
@@ -25,14 +51,100 @@ class Tested(NamedTuple):
 
     name: ContenderName
     answers: Sequence[Answer]
+    what: str | None = None
+    release: str | None = None
 
 
-async def test_all(entries: Sequence[Entry], test: Examples, report: Callable[[Event], None]) -> list[Tested]:
+@dataclass(frozen=True)
+class Paddock:
+    """Where contenders come from: the program, the models and who judges them, the releases there are."""
+
+    subject: Subject
+    cast: Cast
+    student: Scorer
+    teacher: Scorer
+    releases: Path
+
+
+def count_beside(program: Program, cast: Cast, releases: Path) -> Beside:
+    """What an estimate has to reckon with; a champion that turns out to be broken is counted too."""
+    champion = read_aliases(releases / program.name).champion
+    student = int(program.handpicked is not None) + int(champion is not None)
+    return Beside(student, int(cast.teacher is not None))
+
+
+def line_up(paddock: Paddock, compiled: Executor, test: Examples, report: Report) -> list[Entry]:
+    """All contenders, the plain program first, the compiled one last."""
+    program, module = paddock.subject
+    plain = executor(module, program, PLAIN)
+    entries = [Entry("zero-shot", plain, paddock.student)]
+    entries += _handpicked(paddock, test, report)
+    if paddock.cast.teacher is not None:
+        entries.append(Entry("teacher", plain, paddock.teacher, _model_name(paddock.cast.teacher.name)))
+    entries += _champion(paddock, report)
+    return [*entries, Entry("compiled", compiled, paddock.student)]
+
+
+async def test_all(entries: Sequence[Entry], test: Examples, report: Report) -> list[Tested]:
     """One contender after the other: the engine's prefix cache then holds the prompt of one."""
     tested = []
     for entry in entries:
         stage: Stage = "score" if entry.name == "compiled" else "baseline"
-        report(StageStarted(stage, len(test)))
-        answers = await score_all(entry.scorer, entry.executor, test, stage, report)
-        tested.append(Tested(entry.name, answers))
+        report(StageStarted(stage, len(test), entry.name))
+        answers = await score_all(entry.scorer, entry.executor, test, stage, _apart(entry.name, report))
+        tested.append(Tested(entry.name, answers, entry.what, entry.release))
     return tested
+
+
+def _handpicked(paddock: Paddock, test: Examples, report: Report) -> Iterator[Entry]:
+    """The prompt that a person would write; an example that is a test example is not shown."""
+    program, module = paddock.subject
+    if program.handpicked is None:
+        return
+    with blamed_on(program):
+        picked = list(program.handpicked())
+    held_out = {content_key(example) for example in test}
+    shown = [example for example in picked if content_key(example) not in held_out]
+    if len(shown) < len(picked):
+        report(Log(f"Left {len(picked) - len(shown)} hand-picked examples out: they are test examples."))
+    if shown:
+        predictors = dict(module.named_predictors())
+        demos = labelled_demos(predictors, dict.fromkeys(predictors, shown))
+        runs = executor(module, program, Candidate("hand-picked", demos))
+        yield Entry("manual few-shot", runs, paddock.student, f"{len(shown)} hand-picked examples")
+
+
+def _champion(paddock: Paddock, report: Report) -> Iterator[Entry]:
+    program, student = paddock.subject.program, paddock.cast.student
+    name = f"{program.name}@champion"
+    try:
+        champion = read_aliases(paddock.releases / program.name).champion
+        if champion is None:
+            return
+        name = f"{program.name}@{champion}"
+        release = read_release(paddock.releases / program.name / champion)
+        runs = serving_form(release, program)
+    except ProgramError as error:
+        report(Log(f"The champion {name} can't be run and is not compared: {error}."))
+        return
+    what = release.name
+    if canonical_json(dict(student.fingerprint.as_dict())) != canonical_json(
+        dict(release.identity.fingerprint)
+    ):
+        report(Log(f"The champion {name} was compiled for another student; it is measured on this one."))
+        what = f"{release.name}, compiled for another student"
+    yield Entry("champion", runs, paddock.student, what, release.name)
+
+
+def _apart(name: ContenderName, report: Report) -> Report:
+    """Progress of a contender of its own, so that its mean is not taken for that of the plain program."""
+
+    def tell(event: Event) -> None:
+        apart = isinstance(event, Scored) and name not in ("zero-shot", "compiled")
+        report(replace(event, candidate=name) if apart and isinstance(event, Scored) else event)
+
+    return tell
+
+
+def _model_name(name: str) -> str:
+    return f"model {name!r}"

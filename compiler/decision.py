@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from compiler.analysis import analyse
 from compiler.answers import summarise
 from compiler.contenders import Tested
 from compiler.errors import TargetMissed
@@ -42,6 +43,10 @@ def decide(
         optimizer=optimizer_name(request.optimizer),
         contenders=compare(findings.tested, request.seed),
         stopped=findings.stopped,
+        concurrency=request.concurrency,
+        looks=tuple(findings.looks),
+        duplicated=findings.duplicates.scored(findings.after, request.seed),
+        analysis=analyse(findings.parts.test, findings.before, findings.after),
     )
 
 
@@ -51,7 +56,7 @@ def compare(tested: Sequence[Tested], seed: int) -> tuple[Contender, ...]:
     tests = [paired_test([answer.score for answer in one.answers], compiled, seed) for one in tested[:-1]]
     corrected = holm([test.p for test in tests])
     others = [
-        Contender(one.name, summarise(one.answers, seed), test, p)
+        Contender(one.name, summarise(one.answers, seed), test, p, one.what, one.release)
         for one, test, p in zip(tested[:-1], tests, corrected, strict=True)
     ]
     return (*others, Contender(tested[-1].name, summarise(tested[-1].answers, seed)))

@@ -39,6 +39,16 @@ class Foresees(Protocol):
     def expected_runs(self, train: int, dev: int, pass_rate: float) -> Runs: ...
 
 
+class Beside(NamedTuple):
+    """How many programs are measured beside the plain and the compiled one, by the model they run on."""
+
+    student: int = 0
+    teacher: int = 0
+
+
+NOBODY = Beside()
+
+
 class Foresight(NamedTuple):
     """What is known when the estimate is made."""
 
@@ -46,6 +56,7 @@ class Foresight(NamedTuple):
     dev: int
     test: int
     rehearsal: Rehearsal
+    beside: Beside = NOBODY
 
 
 def estimate(optimizer: object, known: Foresight, charges: Charges) -> Estimated | None:
@@ -57,10 +68,12 @@ def estimate(optimizer: object, known: Foresight, charges: Charges) -> Estimated
     pass_rate = (sum(answer.score > 0 for answer in taught) + 1) / (len(taught) + 2)
     runs = optimizer.expected_runs(len(known.train), known.dev, pass_rate)
     one = _OneRun(answers, seconds, runs.demos * fmean(map(_length, known.train)) / CHARACTERS_PER_TOKEN)
-    plain, shown = one.times(known.test, 0), one.times(runs.scored + known.test * runs.members, runs.demos)
+    measured = known.test * (runs.members + known.beside.student)
+    plain, shown = one.times(known.test, 0), one.times(runs.scored + measured, runs.demos)
     teaching = one.times(runs.taught, runs.demos)
-    usd = [_usd(charges.student, plain), _usd(charges.student, shown), _usd(charges.teacher, teaching)]
-    every = [plain, shown, teaching]
+    every = [plain, shown, teaching, one.times(known.test * known.beside.teacher, 0)]
+    charged = (charges.student, charges.student, charges.teacher, charges.teacher)
+    usd = [_usd(charge, part) for charge, part in zip(charged, every, strict=True)]
     return Estimated(
         calls=sum(part.calls for part in every),
         prompt_tokens=sum(part.prompt_tokens for part in every),

@@ -169,7 +169,9 @@ class Contender:
     against: PairedTest | None = None
     corrected_p: float | None = None
     what: str | None = None
-    """Which one it is, where its name leaves that open: a release, a model."""
+    """Which one it is, where its name leaves that open."""
+    release: str | None = None
+    """Its name with its version, of a champion."""
 
 
 @dataclass(frozen=True)

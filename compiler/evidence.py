@@ -20,7 +20,8 @@ import orjson
 from compiler.answers import Answer, summarise
 from compiler.candidate import Candidate
 from compiler.contenders import Tested
-from compiler.events import BuildResult, Estimated, Role
+from compiler.duplicates import Duplicates
+from compiler.events import BuildResult, Estimated, Look, Role
 from compiler.history import History
 from compiler.proof import Lowered
 from compiler.split import Parts
@@ -46,11 +47,12 @@ class Findings:
     estimated: Estimated | None
     prices: Mapping[Role, Price | None]
     lowered: Lowered
-    looks: int
-    """Other builds that had seen these test examples before this one did."""
+    looks: Sequence[Look]
+    """Who had seen these test examples before this build did."""
     stopped: str | None
     """Why the search ended before it was through."""
     history: History
+    duplicates: Duplicates
     prompts: Mapping[str, Any]
     """Of the unoptimised and the compiled program, as `before` and `after`."""
 
@@ -92,7 +94,8 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
             "sizes": {"train": len(parts.train), "dev": len(parts.dev), "test": len(parts.test)},
             "fingerprints": parts.fingerprints(),
             "notes": parts.notes,
-            "earlier_looks_at_test": findings.looks,
+            "earlier_looks_at_test": len(findings.looks),
+            "earlier_looks": [asdict(look) for look in findings.looks],
             "weak": result.weak,
         },
         "teacher": findings.taught and asdict(summarise(findings.taught)),
@@ -101,6 +104,9 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
         "candidates": findings.history.candidates(),
         "history": findings.history.rises(),
         "contenders": [asdict(contender) for contender in result.contenders],
+        "concurrency": result.concurrency,
+        "duplicates": findings.duplicates.as_dict(result.duplicated),
+        "analysis": result.analysis and asdict(result.analysis),
         "scores": {
             "before": asdict(result.baseline),
             "after": asdict(result.compiled),

@@ -24,7 +24,8 @@ def record_look(state: Path, test: str, by: str, program: str) -> tuple[Look, ..
     path = state / "looks.sqlite"
     try:
         state.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path)) as looks, looks:
+        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as looks, looks:
+            looks.execute("BEGIN IMMEDIATE")
             looks.execute(
                 "CREATE TABLE IF NOT EXISTS looks"
                 " (test TEXT, build TEXT, program TEXT, at TEXT, PRIMARY KEY (test, build))"

@@ -3,7 +3,6 @@
 .smallforge/builds/<id>/build.json     what was asked; a resumed build must be asked the same
                         calls.sqlite   every call that was answered
                         lock           held by the process that runs the build
-.smallforge/looks.sqlite               every time a build looked at test examples
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ import json
 import os
 import re
 import secrets
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,31 +109,6 @@ def is_begun(state: Path, build_id: str) -> bool:
 
 def _folder(state: Path, build_id: str) -> Path:
     return state / "builds" / build_id
-
-
-def record_look(state: Path, test: str, build_id: str, program: str) -> int:
-    """Notes that a build is about to see the test examples; returns how many other builds have."""
-    path = state / "looks.sqlite"
-    try:
-        # Builds may come at once: each waits for its turn before it reads.
-        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as looks, looks:
-            looks.execute("BEGIN IMMEDIATE")
-            looks.execute(
-                "CREATE TABLE IF NOT EXISTS looks"
-                " (test TEXT, build TEXT, program TEXT, at TEXT, PRIMARY KEY (test, build))"
-            )
-            earlier = looks.execute(
-                "SELECT COUNT(*) FROM looks WHERE test = ? AND build != ?", (test, build_id)
-            ).fetchone()[0]
-            looks.execute(
-                "INSERT OR IGNORE INTO looks VALUES (?, ?, ?, ?)",
-                (test, build_id, program, datetime.now(UTC).isoformat(timespec="seconds")),
-            )
-    except sqlite3.Error as error:
-        raise StateNotWritten(
-            f"can't note the look at the test examples in {str(path)!r}: {error}"
-        ) from error
-    return int(earlier)
 
 
 def _keep(folder: Path, asked: Mapping[str, Any]) -> None:

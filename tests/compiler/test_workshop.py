@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 
 from compiler.errors import BuildMismatch, StateNotWritten
 from compiler.request import Cast
-from compiler.workshop import identity_of, is_begun, new_build_id, open_workshop, record_look
+from compiler.workshop import identity_of, is_begun, new_build_id, open_workshop
 from tests.compiler.scripted import Adder, Bound, Named, program, request
 
 ASKED: dict[str, Any] = {"seed": 0, "data": {"train": "abc"}}
@@ -59,17 +58,6 @@ def test_student_and_teacher_have_their_own_calls(tmp_path: Path) -> None:
     with open_workshop(request(tmp_path, program()), "mine", ASKED, Cast(student, teacher)) as shop:
         assert shop.teacher is not shop.student
     assert identity_of(student) != identity_of(teacher)
-
-
-def test_looks_at_the_same_examples_by_other_builds_are_counted(tmp_path: Path) -> None:
-    looks = [record_look(tmp_path, "digest", build, "sums") for build in ("a", "a", "b", "c")]
-    assert looks == [0, 0, 1, 2] and record_look(tmp_path, "other", "d", "sums") == 0
-
-
-def test_builds_that_look_at_the_same_time_are_all_counted(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        looks = threads.map(lambda n: record_look(tmp_path, "digest", str(n), "sums"), range(40))
-    assert sorted(looks) == list(range(40))
 
 
 def test_a_state_folder_that_refuses_is_one_clean_sentence(tmp_path: Path) -> None:
