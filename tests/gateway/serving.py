@@ -20,9 +20,11 @@ from engine.settings import Settings, read_settings
 from gateway.app import Intervals, create_app
 from gateway.metrics import Metrics
 from programs.aliases import Alias, move_alias
+from programs.ensemble import Ensemble, ensemble_as_dict
+from programs.neighbours import Neighbours, neighbours_as_dict
 from programs.plan import Field, Message, Plan, plan_as_dict
 from programs.program import Chat, Sampling
-from programs.release import Identity, canonical_json, digest, write_release
+from programs.release import Identity, Kind, canonical_json, digest, write_release
 
 TEXTS = (Field("reasoning"), Field("answer"))
 
@@ -43,15 +45,22 @@ def make_plan(name: str = "quiz", *, prompt: str = "Answer the question.", **cha
 
 def put_release(
     releases: Path,
-    plan: Plan,
+    form: Plan | Neighbours | Ensemble,
     fingerprint: Mapping[str, Any],
     alias: Alias | None = "champion",
     build: Mapping[str, Any] | None = None,
     student: str = "default",
 ) -> str:
     """Writes a release, and points an alias at it; gives its version."""
-    body = canonical_json(plan_as_dict(plan))
-    identity = Identity(plan.program, "plan", digest(body), student, fingerprint)
+    kind: Kind
+    if isinstance(form, Neighbours):
+        program, kind, content = form.plan.program, "neighbours", neighbours_as_dict(form)
+    elif isinstance(form, Ensemble):
+        program, kind, content = form.members[0].program, "ensemble", ensemble_as_dict(form)
+    else:
+        program, kind, content = form.program, "plan", plan_as_dict(form)
+    body = canonical_json(content)
+    identity = Identity(program, kind, digest(body), student, fingerprint)
     evidence = {"build.json": orjson.dumps(build or {})}
     path = write_release(releases, identity, body, "build-1", evidence)
     if alias is not None:

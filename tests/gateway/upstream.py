@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import orjson
@@ -26,6 +26,8 @@ class Script:
     """What the server does with the next requests; `trouble` is where it stops behaving."""
 
     text: str = REPLY
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What is said instead where the system message holds the key."""
     finish_reason: str = "stop"
     piece: int = 5
     status: int = 200
@@ -70,8 +72,8 @@ class Upstream:
         if not _is_program(body):
             return _json(self._completion(body, Script("ok")))
         self.headers.append(dict(request.headers))
-        script = self.script
-        self.script = script.then or script
+        script = self._script_for(body)
+        self.script = script.then or self.script
         await asyncio.sleep(script.seconds)
         if script.trouble == "stall":
             await self._stall()
@@ -84,6 +86,11 @@ class Upstream:
             if body.get("stream")
             else _json(self._completion(body, script))
         )
+
+    def _script_for(self, body: dict[str, Any]) -> Script:
+        system = body["messages"][0]["content"]
+        said = (text for key, text in self.script.texts.items() if key in system)
+        return replace(self.script, text=next(said, self.script.text))
 
     async def _stream(self, request: web.Request, body: dict[str, Any], script: Script) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
