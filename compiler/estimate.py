@@ -23,13 +23,15 @@ CHARACTERS_PER_TOKEN = 4  # English text, roughly; only what demonstrations add 
 class Runs(NamedTuple):
     """Runs of the teacher and of the student, and how many demonstrations a prompt shows at most.
 
-    `members` is how many runs one answer of the found program takes.
+    `members` is how many runs one answer of the found program takes, `proposed` how many calls the proposer
+    gets to write instructions.
     """
 
     taught: int = 0
     scored: int = 0
     demos: int = 0
     members: int = 1
+    proposed: int = 0
 
 
 @runtime_checkable
