@@ -77,6 +77,7 @@ class RecordedModel:
         self.failure: CompilerError | EngineError | None = None
         self._model = model
         self._ledger, self.spending, self._charge, self.role = books
+        self.name = str(identity.get("model") or identity.get("name") or "a model without a name")
         self._identity = digest(canonical_json(dict(identity))).encode()
         self._slots = slots
         self._answered = False  # an engine that never answered is not worth waiting for

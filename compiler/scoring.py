@@ -95,7 +95,7 @@ class Scorer:
             EngineError, CompilerError: what would fail on every example.
         """
         watch = Watch(self.model)
-        run = await self._run(executor, example, watch, params)
+        run = await self.run(executor, example, params, watch)
         if isinstance(run, Answer):
             return replace(run, seconds=watch.seconds)
         measured, failure = await self.judge.score(example, run.outputs, trace_of and trace_of(run))
@@ -110,12 +110,16 @@ class Scorer:
             seconds=watch.seconds,
         )
 
-    async def _run(
-        self, executor: Executor, example: dspy.Example, watch: Watch, params: Mapping[str, object]
+    async def run(
+        self,
+        executor: Executor,
+        example: dspy.Example,
+        params: Mapping[str, object] = _NO_PARAMS,
+        model: Model | None = None,
     ) -> Outcome | Answer:
         """What the program gave, or the answer that a run without an outcome comes to."""
         try:
-            outcome = await executor.run(request_inputs(executor, example), watch, params)
+            outcome = await executor.run(request_inputs(executor, example), model or self.model, params)
         except CheckFailed as error:
             return Answer(0.0, error.outputs, error.steps, "check", str(error), feedback=str(error))
         except RunFailed as error:
