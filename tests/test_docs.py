@@ -163,7 +163,9 @@ SNIPPETS = [
 ]
 
 
-@pytest.mark.parametrize(("page", "snippet"), SNIPPETS, ids=[page.name for page, _ in SNIPPETS])
+@pytest.mark.parametrize(
+    ("page", "snippet"), SNIPPETS, ids=[f"{page.name}:{n}" for n, (page, _) in enumerate(SNIPPETS)]
+)
 def test_every_snippet_of_the_docs_runs(page: Path, snippet: str, tmp_path: Path) -> None:
     path = tmp_path / "snippet.py"
     path.write_text(snippet)
