@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from compiler.command import main
 from engine.chat import Delta, Reply, Usage
 from programs.aliases import read_aliases
+from programs.measuring import Measurer
 from tests.compiler.served import Server, serving
 
 PAGE = (Path(__file__).parent.parent / "docs" / "programs.md").read_text()
@@ -111,8 +112,11 @@ def test_bad_lines_are_told_as_the_page_shows_them(server: Server) -> None:
     assert (done.exit_code, done.stderr.splitlines(), server.calls) == (2, told, 0)
 
 
-def test_every_metric_of_the_page_is_public() -> None:
+def test_every_metric_and_check_of_the_page_can_be_made_from_public_names() -> None:
     import smallforge
 
-    named = re.findall(r"^\| `(\w+)\(", PAGE, re.MULTILINE)
-    assert len(named) >= 10 and set(named) <= set(smallforge.__all__)
+    public = {name: getattr(smallforge, name) for name in smallforge.__all__}
+    shown = re.findall(r"^\| `(\w+\(.*?\))` \|", PAGE, re.MULTILINE)
+    made = [eval(text, public | {"function": lambda inputs, outputs: True}) for text in shown]
+    assert sum(isinstance(thing, Measurer) for thing in made) == 10
+    assert sum(hasattr(thing, "problem") for thing in made) == len(made) - 10 == 5
