@@ -19,6 +19,21 @@ INSTRUCTION = "Solve the word problem."
 DIRECT = "Done in my head."
 LARGEST = 60
 SIZES: dict[Split, int] = {"train": 200, "dev": 100, "test": 300}
+# Question, working, answer: what a person would show a model that has to work out such problems.
+HANDPICKED = (
+    ("Dora has 8 plates. She buys 5 more. How many plates does Dora have now?", "8 + 5 = 13.", 13),
+    (
+        "Ivan has 9 coins. The number doubles. He loses 4. How many coins does Ivan have now?",
+        "9 x 2 = 18. 18 - 4 = 14.",
+        14,
+    ),
+    (
+        "Julia has 15 cups. She breaks 6. She gets 2 more. The number triples. "
+        "How many cups does Julia have now?",
+        "15 - 6 = 9. 9 + 2 = 11. 11 x 3 = 33.",
+        33,
+    ),
+)
 GAINS = ("buys", "finds", "wins", "gets")
 LOSSES = ("sells", "loses", "breaks", "drops")
 
@@ -86,6 +101,16 @@ def examples(split: Split) -> Sequence[dspy.Example]:
     ]
 
 
+def handpicked() -> Sequence[dspy.Example]:
+    """Problems of one to three events with their working, none of them in a split."""
+    import dspy
+
+    return [
+        dspy.Example(question=question, reasoning=reasoning, answer=answer).with_inputs("question")
+        for question, reasoning, answer in HANDPICKED
+    ]
+
+
 def metric(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:
     """1 when the numbers are equal."""
     return float(str(prediction.answer).strip() == str(example.answer))
@@ -99,4 +124,5 @@ program = Program(
     chat=Chat(user="question", answer="answer", reasoning=("reasoning",)),
     sampling=Sampling(temperature=0.0, max_tokens=128),
     description="Word problems of one to four steps; the answer is a number.",
+    handpicked=handpicked,
 )

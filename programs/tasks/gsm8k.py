@@ -17,6 +17,34 @@ HUB = HubDataset("openai/gsm8k", "main", {"train": "train", "test": "test"})
 # The published solutions note every sum as <<2*3=6>> for a calculator that no chat model has.
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 
+# Written for this file: question, working, answer.
+HANDPICKED = (
+    (
+        "A bakery bakes 6 trays of 12 rolls in the morning and sells 50 rolls by noon. How many are left?",
+        "The bakery bakes 6 x 12 = 72 rolls. After selling 50 it has 72 - 50 = 22 rolls left.",
+        "22",
+    ),
+    (
+        "Tom is three times as old as his sister, who is 7. How old will Tom be in 5 years?",
+        "Tom is 3 x 7 = 21 years old now. In 5 years he will be 21 + 5 = 26.",
+        "26",
+    ),
+    (
+        "A bus ticket costs $2.50 and a weekly pass $18. Ana rides the bus twice a day on five days a week. "
+        "How many dollars does she save each week with the pass?",
+        "Ana rides 2 x 5 = 10 times a week. Tickets would cost 10 x 2.50 = 25 dollars. With the pass she "
+        "saves 25 - 18 = 7 dollars.",
+        "7",
+    ),
+    (
+        "A tank holds 240 litres. It is a quarter full, and a hose adds 15 litres a minute. How many minutes "
+        "does it take to fill the tank?",
+        "The tank holds 240 / 4 = 60 litres now, so 240 - 60 = 180 litres are missing. At 15 litres a minute "
+        "that takes 180 / 15 = 12 minutes.",
+        "12",
+    ),
+)
+
 
 def make_module() -> dspy.Module:
     import dspy
@@ -38,6 +66,16 @@ def examples(split: Split) -> Sequence[dspy.Example]:
     return [dspy.Example(**row).with_inputs("question") for row in rows]
 
 
+def handpicked() -> Sequence[dspy.Example]:
+    """Problems with their working, written for this program."""
+    import dspy
+
+    return [
+        dspy.Example(question=question, reasoning=reasoning, answer=answer).with_inputs("question")
+        for question, reasoning, answer in HANDPICKED
+    ]
+
+
 def _read(row: Mapping[str, Any]) -> dict[str, str]:
     """Either form: rationale and number apart, or together as published, parted by `####`."""
     worked_out, _, number = str(row["answer"]).rpartition("####")
@@ -57,4 +95,5 @@ program = Program(
     chat=Chat(user="question", answer="answer", reasoning=("reasoning",)),
     sampling=Sampling(temperature=0.0, max_tokens=400),
     description="Grade-school word problems, worked out step by step.",
+    handpicked=handpicked,
 )

@@ -25,6 +25,20 @@ FORMS = {
 }
 SEPARATORS = ("; ", " | ", " / ")
 
+# Messages and their lines as this house writes them, each part shown at least once.
+HANDPICKED = (
+    (
+        "Good morning from Karen. I would like 12 lamps. We need them by 4 May. Charge account 7C.",
+        "lamps; 12 pcs; by 4 May; no 7C",
+    ),
+    ("Hello, this is Henry. Please send bowls. The price is 38 dollars.", "bowls; $38"),
+    (
+        "Hello, this is Iris. Please send 40 stamps. Our account is 61B. They are for June 19. "
+        "We can pay 52 dollars.",
+        "stamps; 40 pcs; by 19 June; $52; no 61B",
+    ),
+)
+
 
 @dataclass(frozen=True)
 class Convention:
@@ -114,6 +128,13 @@ def examples(split: Split) -> Sequence[dspy.Example]:
     ]
 
 
+def handpicked() -> Sequence[dspy.Example]:
+    """Messages with their lines in the house's convention, none of them in a split."""
+    import dspy
+
+    return [dspy.Example(message=message, line=line).with_inputs("message") for message, line in HANDPICKED]
+
+
 def metric(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:
     """1 when the line is the house's line; runs of spaces count as one."""
     return float(" ".join(str(prediction.line).split()) == example.line)
@@ -127,4 +148,5 @@ program = Program(
     chat=Chat(user="message", answer="line"),
     sampling=Sampling(temperature=0.0, max_tokens=64),
     description="A customer's message becomes an order line in the house's format.",
+    handpicked=handpicked,
 )

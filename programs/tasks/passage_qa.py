@@ -31,6 +31,27 @@ CONVENTIONS = (
     "{name}: {answer}",
 )
 PLAIN, HOUSE = 0, 3
+# Context, earlier turns, question, answer: each relation once, one of them asked as a follow-up.
+HANDPICKED: tuple[tuple[str, tuple[tuple[str, str], ...], str, str], ...] = (
+    (
+        "1. Brian works on Friday.\n2. Emma keeps the ladder in the shed.\n3. Brian likes honey.",
+        (),
+        "Where does Emma keep the ladder?",
+        "it is shed",
+    ),
+    (
+        "1. Grace wears purple.\n2. Kevin likes rice.\n3. Grace works on Tuesday.\n4. Kevin wears grey.",
+        (),
+        "What does Kevin like?",
+        "it is rice",
+    ),
+    (
+        "1. Lena works on Sunday.\n2. Frank keeps the drum in the hall.\n3. Lena wears green.",
+        (("When does Lena work?", "it is Sunday"),),
+        "And which colour does she wear?",
+        "it is green",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -124,6 +145,21 @@ def examples(split: Split) -> Sequence[dspy.Example]:
     return [as_example(passage, HOUSE) for passage in passages.values()]
 
 
+def handpicked() -> Sequence[dspy.Example]:
+    """Passages with answers in the house's convention, none of them in a split."""
+    import dspy
+
+    return [
+        dspy.Example(
+            context=context,
+            history=dspy.History(messages=[{"question": q, "answer": a} for q, a in earlier]),
+            question=question,
+            answer=answer,
+        ).with_inputs("context", "history", "question")
+        for context, earlier, question, answer in HANDPICKED
+    ]
+
+
 def metric(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:
     """1 when the answer is the house's answer; runs of spaces count as one."""
     return float(" ".join(str(prediction.answer).split()) == example.answer)
@@ -137,4 +173,5 @@ program = Program(
     chat=Chat(user="question", answer="answer", system="context", history="history"),
     sampling=Sampling(temperature=0.0, max_tokens=64),
     description="Questions about a short passage, with follow-ups, answered in the house's format.",
+    handpicked=handpicked,
 )
