@@ -1,69 +1,103 @@
 """Finds the candidates with the best means on the dev examples without running all of them on all.
 
-Exact: a candidate is dropped only when the examples it has left cannot lift it above the certain scores of
-as many others as are sought, so the winners are those that full scoring would give. The next examples go to
-the candidate that has lost least, a block at a time so that the engine's prefix cache holds its prompt;
-examples that others lost come first, since they tell soonest.
+Exact: with N examples, a candidate that has lost L and is handicapped by H can end no better than L + N * H,
+and one that has lost M with R examples left no worse than M + R + N * K. When as many others as are sought
+stay surely ahead in this way, a candidate is dropped; so the winners are those that full scoring would give.
+The next examples go to the candidate that is least behind, a block at a time so that the engine's prefix
+cache holds its prompt; examples that others lost come first, since they tell soonest.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import heapq
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import dspy
 
 from compiler.answers import Answer
-from compiler.candidate import Candidate
+from compiler.candidate import PLAIN, Candidate
 from compiler.events import CandidateScored, Event, Scored
 from compiler.together import together
 
 _EXACT = 1e-9  # sums of scores that differ by less are the same
-Score = Callable[[Candidate, dspy.Example], Awaitable[Answer]]
+
+
+class Ground(Protocol):
+    """What a race is run on; a `Bench` is one."""
+
+    @property
+    def dev(self) -> tuple[dspy.Example, ...]: ...
+    @property
+    def concurrency(self) -> int: ...
+    @property
+    def report(self) -> Callable[[Event], None]: ...
+    def offer(self, candidate: Candidate, score: float | None = None) -> None: ...
+    def handicap(self, candidate: Candidate) -> float: ...
+    def prompt_tokens(self, candidate: Candidate) -> int | None: ...
+    async def fits(self, candidate: Candidate) -> Candidate | None: ...
+    async def score(self, candidate: Candidate, example: dspy.Example) -> Answer: ...
 
 
 @dataclass(eq=False)
 class Entrant:
-    """A candidate in the race; of two with the same score the lower rank wins."""
+    """A candidate in the race; of two that are equal the lower rank wins.
+
+    `handicap` is what its prompt's length takes from its score, over all examples.
+    """
 
     rank: int
     candidate: Candidate
     waiting: set[int]
+    handicap: float = 0.0
     scores: dict[int, float] = field(default_factory=dict)
     lost: float = 0.0
     out: bool = False
     told: bool = False
 
+    @property
+    def behind(self) -> float:
+        return self.lost + self.handicap
+
+    @property
+    def outlook(self) -> float:
+        """What it will about lose of an example, one lost and one won added to what is known."""
+        known = len(self.scores)
+        return (self.lost + 1) / (known + 2) + self.handicap / (known + len(self.waiting))
+
 
 class Race:
-    """Candidates may enter while it runs; it ends when all have entered and the winner is certain."""
+    """Candidates may enter while it runs; it ends when all have entered and the winner is certain.
 
-    def __init__(
-        self,
-        examples: tuple[dspy.Example, ...],
-        score: Score,
-        concurrency: int,
-        expected: int,
-        report: Callable[[Event], None],
-        keep: int = 1,
-    ) -> None:
+    Those that were run on all examples are offered with their scores; when the race is ended early, the one
+    that does best so far is offered without.
+    """
+
+    def __init__(self, ground: Ground, expected: int, keep: int = 1) -> None:
         """`expected` is how many candidates will enter; it only makes the progress right.
 
         `keep` is how many of the best are sought.
         """
-        self._examples, self._score, self._report = examples, score, report
-        self._concurrency, self._expected, self._keep = concurrency, expected, keep
+        self._ground, self._expected, self._keep = ground, expected, keep
+        self._examples = ground.dev
         self._entrants: list[Entrant] = []
         # How much was lost of how much, by example; half a loss in one run before anything is known.
-        self._lost_of = [(0.5, 1.0)] * len(examples)
+        self._lost_of = [(0.5, 1.0)] * len(self._examples)
         self._current: Entrant | None = None
-        self._left_in_block = 0
+        self._block: list[int] = []
         self._closed = False
         self._news = asyncio.Event()
 
-    def enter(self, rank: int, candidate: Candidate) -> None:
-        self._entrants.append(Entrant(rank, candidate, set(range(len(self._examples)))))
+    async def enter(self, rank: int, candidate: Candidate) -> None:
+        """One whose prompt does not fit is cut down, or stays out."""
+        fitting = await self._ground.fits(candidate)
+        if fitting is None:
+            return
+        everything = set(range(len(self._examples)))
+        handicap = self._ground.handicap(fitting) * len(everything)
+        self._entrants.append(Entrant(rank, fitting, everything, handicap))
         self._news.set()
 
     def close(self) -> None:
@@ -73,15 +107,20 @@ class Race:
 
     async def run(self) -> None:
         """Returns when the winner is certain."""
-        await together(self._work() for _ in range(self._concurrency))
+        try:
+            await together(self._work() for _ in range(self._ground.concurrency))
+        finally:
+            begun = [entrant for entrant in self._entrants if entrant.scores and not entrant.out]
+            if begun:
+                self._ground.offer(min(begun, key=lambda e: (e.outlook, e.rank)).candidate)
 
     def winner(self) -> Candidate:
-        return self._leader().candidate
+        return self._leader().candidate if self._entrants else PLAIN
 
     def best(self) -> list[tuple[Candidate, float]]:
         """The candidates that are sought, with their scores on all examples, the winner first."""
         done = [e for e in self._entrants if len(e.scores) == len(self._examples)]
-        ranked = sorted(done, key=lambda e: (e.lost, e.rank))[: self._keep]
+        ranked = sorted(done, key=lambda e: (e.behind, e.rank))[: self._keep]
         return [(e.candidate, 1.0 - e.lost / len(self._examples)) for e in ranked]
 
     async def _work(self) -> None:
@@ -98,20 +137,21 @@ class Race:
     def _next(self) -> tuple[Entrant, int] | None:
         """Whose turn it is, on which example."""
         current = self._current
-        if current is None or not self._left_in_block or current.out or not current.waiting:
+        if current is None or not self._block or current.out:
             ready = [entrant for entrant in self._entrants if entrant.waiting and not entrant.out]
             if not ready:
                 return None
-            current = self._current = min(ready, key=lambda e: (e.lost, len(e.waiting), e.rank))
+            current = self._current = min(ready, key=lambda e: (e.behind, len(e.waiting), e.rank))
             # Half of what runs at once: smaller blocks waste less on losers, larger ones fewer prefixes.
-            self._left_in_block = max(1, self._concurrency // 2)
-        self._left_in_block -= 1
-        example = max(current.waiting, key=lambda index: (self._hardness(index), -index))
+            size = max(1, self._ground.concurrency // 2)
+            hardest = heapq.nsmallest(size, current.waiting, key=lambda i: (-self._hardness(i), i))
+            self._block = hardest[::-1]
+        example = self._block.pop()
         current.waiting.remove(example)
         return current, example
 
     async def _take(self, entrant: Entrant, index: int) -> None:
-        answer = await self._score(entrant.candidate, self._examples[index])
+        answer = await self._ground.score(entrant.candidate, self._examples[index])
         entrant.scores[index] = answer.score
         entrant.lost += 1.0 - answer.score
         lost, runs = self._lost_of[index]
@@ -133,10 +173,10 @@ class Race:
 
     def _surely_beats(self, one: Entrant, other: Entrant) -> bool:
         """Whether `one` wins over `other` even if it loses all it has left and `other` nothing more."""
-        most_lost = one.lost + len(self._examples) - len(one.scores)
-        if one is other or most_lost > other.lost + _EXACT:
+        most_behind = one.behind + len(self._examples) - len(one.scores)
+        if one is other or most_behind > other.behind + _EXACT:
             return False
-        return most_lost < other.lost - _EXACT or one.rank < other.rank
+        return most_behind < other.behind - _EXACT or one.rank < other.rank
 
     def _tell(self, entrant: Entrant) -> None:
         total = max(self._expected, len(self._entrants)) * len(self._examples)
@@ -146,35 +186,34 @@ class Race:
         # The rows that tell most come first: until one candidate has had all, only the mean over all is fair.
         one = [leader] if len(leader.scores) == len(self._examples) else self._entrants
         mean = 1.0 - sum(e.lost for e in one) / sum(len(e.scores) for e in one)
-        self._report(Scored("optimise", done, total, mean, leader.candidate.name))
+        self._ground.report(Scored("optimise", done, total, mean, leader.candidate.name))
         if len(entrant.scores) == len(self._examples):
             self._tell_end(entrant, dropped=False)
+            self._ground.offer(entrant.candidate, 1.0 - entrant.lost / len(self._examples))
 
     def _tell_end(self, entrant: Entrant, dropped: bool) -> None:
         if entrant.told:
             return
         entrant.told = True
-        score = 1.0 - entrant.lost / len(self._examples)
+        candidate, score = entrant.candidate, 1.0 - entrant.lost / len(self._examples)
         best = not dropped and self._leader() is entrant
-        self._report(CandidateScored(entrant.candidate.name, score, len(entrant.scores), best, dropped))
+        tokens = self._ground.prompt_tokens(candidate)
+        self._ground.report(
+            CandidateScored(
+                candidate.name, score, len(entrant.scores), best, dropped, tokens, candidate.demo_count
+            )
+        )
 
     def _leader(self) -> Entrant:
-        """The best that is done; while none is, the one with the least lost."""
+        """The best that is done; while none is, the one that is least behind."""
         done = [e for e in self._entrants if len(e.scores) == len(self._examples)]
-        return min(done or self._entrants, key=lambda e: (e.lost, e.rank))
+        return min(done or self._entrants, key=lambda e: (e.behind, e.rank))
 
 
-async def score_alone(
-    candidate: Candidate,
-    examples: tuple[dspy.Example, ...],
-    score: Score,
-    concurrency: int,
-    report: Callable[[Event], None],
-) -> float:
-    """The mean of a candidate that races against none."""
-    race = Race(examples, score, concurrency, 1, report)
-    race.enter(0, candidate)
+async def score_alone(candidate: Candidate, ground: Ground) -> float:
+    """The mean of a candidate that races against none; 0 for one that does not fit."""
+    race = Race(ground, 1)
+    await race.enter(0, candidate)
     race.close()
     await race.run()
-    ((_, mean),) = race.best()
-    return mean
+    return race.best()[0][1] if race.best() else 0.0

@@ -31,6 +31,10 @@ def test_the_wheel_carries_what_engine_install_reads(names: set[str]) -> None:
     assert "engine/requirements/engine-cpu.txt" in names
 
 
+def test_the_wheel_carries_what_a_report_is_drawn_with(names: set[str]) -> None:
+    assert {"compiler/templates/report.html.jinja", "compiler/templates/report.css"} <= names
+
+
 def test_the_wheel_carries_the_packages_and_nothing_else(names: set[str]) -> None:
     packages = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert packages == {"programs", "engine", "compiler", "gateway", "smallforge.py"}

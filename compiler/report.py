@@ -1,0 +1,213 @@
+"""report.html: the picture of a build, made from its evidence alone.
+
+Plain data in, one self-contained page out: no script, no outside address, every text escaped. A section
+whose data is not there is left out; knows nothing of programs and models.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from compiler import report_text
+from compiler.errors import ReportUnavailable
+from compiler.report_charts import score_against_cost, search_progress
+from compiler.report_examples import MOST_CELLS, faults_of, groups_of
+from compiler.report_prompts import MOST_MESSAGES, compare_prompts, token_parts
+from programs.errors import ReleaseNotFound
+from programs.release import verify_evidence
+
+if TYPE_CHECKING:
+    import jinja2
+
+REPORT = "report.html"
+_TEMPLATES = Path(__file__).parent / "templates"
+_MOST_GROUPS = 12  # of failures
+_DEFAULT_STUDENT = "default"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a build wrote about itself."""
+
+    build: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    prompts: Mapping[str, Any]
+
+
+def read_evidence(files: Mapping[str, bytes]) -> Evidence:
+    """From the files of an evidence folder by their names; those of older builds may lack some."""
+    return Evidence(
+        orjson.loads(files["build.json"]),
+        [orjson.loads(line) for line in files.get("scorecard.jsonl", b"").splitlines()],
+        orjson.loads(files.get("prompts.json", b"{}")),
+    )
+
+
+def find_evidence(release: Path, build_id: str | None = None) -> dict[str, bytes]:
+    """The checked files that a build, by default the last one, left beside a release.
+
+    Raises:
+        ReleaseInvalid: a file was changed.
+        ReleaseNotFound: no such build made the release; names those that did.
+    """
+    builds = verify_evidence(release)
+    chosen = build_id or (builds[-1] if builds else None)
+    if chosen not in builds:
+        name, known = f"{release.parent.name}@{release.name}", ", ".join(builds) or "none"
+        raise ReleaseNotFound(f"{name} has no evidence of a build {chosen or ''!r}; there is: {known}")
+    folder = release / "evidence" / chosen
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def with_report(files: Mapping[str, bytes], tell: Callable[[str], None]) -> dict[str, bytes]:
+    """The files with the report among them; without it, and told why, where its libraries are missing."""
+    try:
+        return {**files, REPORT: make_report(read_evidence(files)).encode()}
+    except ReportUnavailable as error:
+        tell(f"No {REPORT} was written: {error}")
+        return dict(files)
+
+
+def make_report(evidence: Evidence) -> str:
+    """The page.
+
+    Raises:
+        ReportUnavailable: a library is not installed, or the evidence is not what a build writes.
+    """
+    try:
+        import jinja2
+
+        return _template().render(_view(evidence))
+    except ModuleNotFoundError as error:
+        raise ReportUnavailable(
+            f"reports need {error.name!r}, which is not installed: pip install 'smallforge[compiler]'"
+        ) from error
+    except (LookupError, TypeError, ValueError, jinja2.TemplateError) as error:
+        raise ReportUnavailable(f"the evidence can't be drawn: {type(error).__name__}: {error}") from error
+
+
+def _template() -> jinja2.Template:
+    import jinja2
+
+    pages = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("plain", "one_line", "percent", "points", "p_value", "usd", "count", "duration", "moment"):
+        pages.filters[name] = getattr(report_text, name)
+    return pages.get_template("report.html.jinja")
+
+
+def _view(evidence: Evidence) -> dict[str, Any]:
+    """All that the template shows, by section."""
+    build, scores = evidence.build, evidence.build["scores"]
+    chosen = (build.get("candidate") or {}).get("name", "")
+    candidates = build.get("candidates") or []
+    analysis = build.get("analysis") or {}
+    groups = groups_of(evidence.rows)
+    return {
+        "build": build,
+        "asked": build["asked"],
+        "scores": scores,
+        "contenders": build.get("contenders") or _two_contenders(scores),
+        "scale": _scale(build.get("contenders") or _two_contenders(scores)),
+        "candidates": candidates,
+        "charts": _charts(candidates, chosen),
+        "chosen": chosen,
+        "groups": groups,
+        "drawn_all": sum(group.n for group in groups) <= MOST_CELLS,
+        "compared": sum(group.n for group in groups),
+        "faults": faults_of(evidence.rows),
+        "failures": (analysis.get("groups") or [])[:_MOST_GROUPS],
+        "tokens": _tokens(evidence),
+        "prompts": compare_prompts(*_both(evidence.prompts)),
+        "most_messages": MOST_MESSAGES,
+        "cost_lines": [],
+        "data_lines": _data_lines(build),
+        "command": _command(build["asked"]),
+    }
+
+
+def _charts(candidates: Sequence[Mapping[str, Any]], chosen: str) -> list[tuple[str, str]]:
+    drawn = {
+        "Progress": search_progress(candidates, chosen),
+        "Score against prompt size": score_against_cost(candidates, chosen),
+    }
+    return [(title, chart) for title, chart in drawn.items() if chart is not None]
+
+
+def _data_lines(build: Mapping[str, Any]) -> list[str]:
+    """What to know about the examples before believing the scores."""
+    split, lines = build["split"], []
+    looks = split["earlier_looks_at_test"]
+    lines.append(
+        "No build had looked at these test examples before."
+        if not looks
+        else f"{looks} other build{'s' if looks != 1 else ''} had looked at these test examples before: "
+        "a number that grows is a reason for new ones."
+    )
+    return [*lines, *(report_text.one_line(note, 300) for note in split.get("notes") or [])]
+
+
+def _two_contenders(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"name": "zero-shot", "summary": scores["before"], "against": scores["difference"]},
+        {"name": "compiled", "summary": scores["after"], "against": None},
+    ]
+
+
+def _scale(contenders: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """The scores from which to which intervals are drawn: tenths, all of them within."""
+    low = min(float(one["summary"]["low"]) for one in contenders)
+    high = max(float(one["summary"]["high"]) for one in contenders)
+    return int(10 * low) / 10, min(1.0, (int(10 * high) + 1) / 10)
+
+
+def _both(prompts: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    return prompts.get("before") or {}, prompts.get("after") or {}
+
+
+def _tokens(evidence: Evidence) -> list[dict[str, Any]]:
+    """The parts of a call before and after, as shares of the larger one."""
+    inputs = [
+        sum(len(report_text.plain(value, 10**9)) for value in row["inputs"].values())
+        for row in evidence.rows
+        if row.get("inputs")
+    ]
+    typical = sum(inputs) / len(inputs) if inputs else 0.0
+    sides = []
+    for name, title, prompts in zip(
+        ("before", "after"), ("Unoptimised", "Compiled"), _both(evidence.prompts), strict=True
+    ):
+        summary = evidence.build["scores"][name]
+        parts = token_parts(
+            prompts, typical, summary.get("prompt_tokens_per_answer"), summary.get("tokens_per_answer")
+        )
+        if parts:
+            sides.append({"title": title, "parts": parts, "total": sum(part.tokens for part in parts)})
+    return sides
+
+
+def _command(asked: Mapping[str, Any]) -> str:
+    """What builds it again; files of rows and ceilings are not part of a build's identity."""
+    words = ["compiler", "build", asked["program"], "--optimizer", asked["optimizer"]]
+    for name, value in asked["arguments"].items():
+        text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+        words += ["--set", f"{name}={text}"]
+    words += ["--seed", str(asked["seed"])]
+    for role in ("student", "teacher", "proposer"):
+        name = (asked.get(role) or {}).get("name", _DEFAULT_STUDENT)
+        if name != _DEFAULT_STUDENT:
+            words += [f"--{role}", name]
+    if asked.get("token_price_weight"):
+        words += ["--token-price-weight", f"{asked['token_price_weight']:g}"]
+    return shlex.join(words)
