@@ -115,9 +115,8 @@ def engine_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
-def house(engine_url: str, tmp_path_factory: pytest.TempPathFactory) -> House:
-    folder = tmp_path_factory.mktemp("house")
+def furnish(folder: Path, engine_url: str) -> House:
+    """A directory whose settings name the engine and free ports."""
     port, metrics = free_port(), free_port()
     (folder / "smallforge.toml").write_text(
         f"""
@@ -137,6 +136,11 @@ def house(engine_url: str, tmp_path_factory: pytest.TempPathFactory) -> House:
         """
     )
     return House(folder, engine_url, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics}/metrics")
+
+
+@pytest.fixture(scope="session")
+def house(engine_url: str, tmp_path_factory: pytest.TempPathFactory) -> House:
+    return furnish(tmp_path_factory.mktemp("house"), engine_url)
 
 
 @pytest.fixture(scope="session")
