@@ -5,6 +5,7 @@ Knows nothing of how candidates are thought of, nor of the test examples: they n
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -15,16 +16,21 @@ from compiler.answers import Answer
 from compiler.calls import RecordedModel
 from compiler.candidate import PLAIN, Candidate, Demo, demo_of
 from compiler.errors import SearchEnded
-from compiler.events import Event
+from compiler.events import CandidateScored, Event
 from compiler.lowering import executor, interpreted, lower, sole_predictor
+from compiler.room import Room
 from compiler.scoring import Scorer, Trace
 from compiler.split import Examples
+from compiler.window import Window
 from programs.errors import LoweringImpossible
 from programs.execution import Executor, Outcome, PlanExecutor
 from programs.program import Program
 
 Shown = Mapping[str, Demo]
 """What a run shows of each predictor it called."""
+
+
+_EXACT = 1e-9  # scores that differ by less are the same
 
 
 class Subject(NamedTuple):
@@ -35,11 +41,12 @@ class Subject(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """How fast to go, and the dev score at which to stop."""
+    """How fast to go, the dev score at which to stop, and what 1,000 tokens of a prompt take from a score."""
 
     seed: int
     concurrency: int
     target: float | None = None
+    token_price: float = 0.0
 
 
 class Crew(NamedTuple):
@@ -60,15 +67,22 @@ class Bench:
         crew: Crew,
         pace: Pace,
         report: Callable[[Event], None],
+        window: Window | None = None,
     ) -> None:
-        """`examples` are those to train and those to select with."""
+        """`examples` are those to train and those to select with. Without a window everything fits."""
         self.subject = subject
         self.train, self.dev = examples
         self.student, self.teacher, self.proposer = crew
-        self.seed, self.concurrency, self.target = pace
+        self.seed, self.concurrency, self.target, self._token_price = pace
         self.report = report
         self.best: tuple[Candidate, float | None] = (PLAIN, None)
+        rows = (*self.train, *self.dev)
+        self.room = None if window is None else Room(subject, rows, window, report)
         self._executors: dict[Candidate, Executor] = {}
+        self._scores: dict[Candidate, float] = {}
+        self._fitting: dict[Candidate, Candidate | None] = {}
+        self._tokens: dict[Candidate, int | None] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     def offer(self, candidate: Candidate, score: float | None = None) -> None:
         """A usable candidate with its score on all dev examples, None where it has none.
@@ -78,20 +92,71 @@ class Bench:
         Raises:
             SearchEnded: the score reaches the target.
         """
+        if score is not None:
+            self._scores.setdefault(candidate, score)
         _, best = self.best
-        if best is None or (score is not None and score > best):
+        if best is None or (score is not None and self._is_better(candidate, self.best[0])):
             self.best = candidate, score
         if score is not None and self.target is not None and score >= self.target:
+            for scorer in (self.student, self.teacher):
+                scorer.model.spending.search_over = True
             raise SearchEnded(
                 f"the search was ended: {candidate.name!r} scores {score:.3f} on the dev examples, the "
                 f"target is {self.target:g}"
             )
 
+    def preferred(self, found: Candidate) -> Candidate:
+        """What an optimiser found; where tokens have a price, a better bargain among what it offered."""
+        best, score = self.best
+        if self._token_price and score is not None and found in self._scores:
+            return best if self._is_better(best, found) else found
+        return found
+
+    def handicap(self, candidate: Candidate) -> float:
+        """What the length of its prompt takes from its score; nothing where nobody counts tokens."""
+        return self._token_price * (self._tokens.get(candidate) or 0) / 1000
+
+    def prompt_tokens(self, candidate: Candidate) -> int | None:
+        """Tokens of the constant part of its prompts, once it is known to fit."""
+        return self._tokens.get(candidate)
+
+    def _is_better(self, one: Candidate, other: Candidate) -> bool:
+        net = [self._scores[candidate] - self.handicap(candidate) for candidate in (one, other)]
+        return net[0] > net[1] + _EXACT
+
+    async def fits(self, candidate: Candidate) -> Candidate | None:
+        """The candidate with as many demonstrations as fit the student's window, the first ones.
+
+        None when its instructions alone are too long; it is told to be dropped then.
+        """
+        async with self._one_at_a_time:
+            if candidate not in self._fitting:
+                fitting = candidate if self.room is None else await self.room.fits(candidate)
+                self._fitting[candidate] = fitting
+                if fitting is None:
+                    self._drop(candidate)
+                elif self.room is not None:
+                    self._fitting[fitting] = fitting
+                    self._tokens[fitting] = await self.room.size(fitting)
+            return self._fitting[candidate]
+
+    def _told_too_long(self, candidate: Candidate) -> None:
+        """One that would fit with fewer demonstrations, and was tried with all of them."""
+        if self._fitting[candidate] is not None and candidate not in self._scores:
+            self._scores[candidate] = 0.0
+            self._drop(candidate)
+
+    def _drop(self, candidate: Candidate) -> None:
+        self.report(CandidateScored(candidate.name, 0.0, 0, False, True, demos=candidate.demo_count))
+
     def predictors(self) -> Mapping[str, dspy.Predict]:
         return dict(self.subject.module.named_predictors())
 
     async def score(self, candidate: Candidate, example: dspy.Example) -> Answer:
-        """The student's answer under this candidate's prompts, judged."""
+        """The student's answer under this candidate's prompts, judged; one that does not fit is not asked."""
+        if await self.fits(candidate) is not candidate:
+            self._told_too_long(candidate)
+            return Answer(0.0, fault="too_long", error="its demonstrations do not fit the student's window")
         if candidate not in self._executors:
             self._executors[candidate] = executor(self.subject.module, self.subject.program, candidate)
         return await self.student.answer(self._executors[candidate], example)

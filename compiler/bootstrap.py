@@ -6,7 +6,7 @@ Gives what DSPy's optimiser of the same name gives, but asks for several example
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -44,12 +44,24 @@ class BootstrapFewShot:
 
     async def bootstrap(self, bench: Bench, examples: Sequence[dspy.Example], name: str) -> Candidate:
         """Demonstrations from the first examples that are passed, filled up with plain ones."""
-        shown = await self.work_through(bench, examples)
-        rest = [example for index, example in enumerate(examples) if index not in shown]
-        return Candidate(name, self._demos(bench, list(shown.values()), rest))
 
-    async def work_through(self, bench: Bench, examples: Sequence[dspy.Example]) -> dict[int, Shown]:
-        """What the teacher shows of the examples, in their order, until enough of them are passed."""
+        def made_of(shown: Mapping[int, Shown]) -> Candidate:
+            rest = [example for index, example in enumerate(examples) if index not in shown]
+            return Candidate(name, self._demos(bench, list(shown.values()), rest))
+
+        shown = await self.work_through(bench, examples, lambda found: bench.offer(made_of(found)))
+        return made_of(shown)
+
+    async def work_through(
+        self,
+        bench: Bench,
+        examples: Sequence[dspy.Example],
+        tell: Callable[[Mapping[int, Shown]], None] | None = None,
+    ) -> dict[int, Shown]:
+        """What the teacher shows of the examples, in their order, until enough of them are passed.
+
+        `tell` is given what there is so far, as often as there is more.
+        """
         predictors = bench.predictors()
         drawn = draw(predictors, examples, self.max_labeled_demos, random.Random(bench.seed))
         teacher = Candidate("teacher", labelled_demos(predictors, drawn))
@@ -64,6 +76,8 @@ class BootstrapFewShot:
             )
             shown |= {index: run for index, run in zip(batch, runs, strict=True) if run is not None}
             begun = batch.stop
+            if tell is not None:
+                tell(shown)
         return shown
 
     async def _show(self, bench: Bench, teacher: Candidate, example: dspy.Example) -> Shown | None:

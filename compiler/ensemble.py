@@ -54,7 +54,7 @@ class Ensemble:
             f"{self.reduce} of {self.size}", members=[member for member, _ in best], reduce=self.reduce
         )
         # At temperature 0 the members' answers are known from the race: this asks nothing anew.
-        score = await score_alone(candidate, bench.dev, bench.score, bench.concurrency, bench.report)
+        score = await score_alone(candidate, bench)
         if score <= alone:
             bench.report(
                 Log(

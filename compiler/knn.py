@@ -68,7 +68,7 @@ class KNNFewShot:
             embedder=embedder,
             k=self.k,
         )
-        score = await score_alone(candidate, bench.dev, bench.score, bench.concurrency, bench.report)
+        score = await score_alone(candidate, bench)
         bench.offer(candidate, score)
         return candidate
 

@@ -42,7 +42,7 @@ class BootstrapFewShotWithRandomSearch:
     async def race(self, bench: Bench, keep: int = 1) -> Race:
         """All candidates raced until the best `keep` of them are certain."""
         expected = self.num_candidate_programs + 3
-        race = Race(bench.dev, bench.score, bench.concurrency, expected, bench.report, keep)
+        race = Race(bench, expected, keep)
         await together([race.run(), self._enter(race, bench)])
         return race
 
@@ -56,8 +56,8 @@ class BootstrapFewShotWithRandomSearch:
         await together(
             self._bootstrapped(seed, race, bench) for seed in range(-1, self.num_candidate_programs)
         )
-        race.enter(0, PLAIN)
-        race.enter(1, await LabeledFewShot(k=self.max_labeled_demos).optimise(bench))
+        await race.enter(0, PLAIN)
+        await race.enter(1, await LabeledFewShot(k=self.max_labeled_demos).optimise(bench))
         race.close()
 
     async def _bootstrapped(self, seed: int, race: Race, bench: Bench) -> None:
@@ -67,7 +67,7 @@ class BootstrapFewShotWithRandomSearch:
             random.Random(own).shuffle(examples)
             size = random.Random(own).randint(1, self.max_bootstrapped_demos)
             name = f"bootstrapped {seed + 1}"
-        race.enter(seed + 3, await self._bootstrap(size).bootstrap(bench, examples, name))
+        await race.enter(seed + 3, await self._bootstrap(size).bootstrap(bench, examples, name))
 
     def _bootstrap(self, size: int) -> BootstrapFewShot:
         return BootstrapFewShot(size, self.max_labeled_demos, self.max_rounds, self.metric_threshold)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from compiler.bench import Bench
-from compiler.candidate import Candidate
+from compiler.candidate import PLAIN, Candidate
 from compiler.errors import SearchEnded
 from compiler.events import Log
 from compiler.optimizers import Optimizer
@@ -20,11 +20,13 @@ class Found(NamedTuple):
 
 async def search(optimizer: Optimizer, bench: Bench) -> Found:
     """What the optimiser finds, or the best it had offered when the search was ended."""
+    stopped = None
     try:
-        return Found(await optimizer.optimise(bench), None)
+        candidate = bench.preferred(await optimizer.optimise(bench))
     except SearchEnded as ended:
         for model in (bench.student.model, bench.teacher.model, bench.proposer):
             await model.settle()
         candidate, _ = bench.best
-        bench.report(Log(f"{str(ended)[0].upper()}{str(ended)[1:]}; {candidate.name!r} is taken."))
-        return Found(candidate, str(ended))
+        stopped = str(ended)
+        bench.report(Log(f"{stopped[0].upper()}{stopped[1:]}; {candidate.name!r} is taken."))
+    return Found(await bench.fits(candidate) or PLAIN, stopped)

@@ -8,22 +8,29 @@ import pytest
 
 from compiler.answers import Answer
 from compiler.candidate import Candidate
+from compiler.errors import SearchEnded
 from compiler.events import CandidateScored
-from compiler.race import Race
+from compiler.race import Race, score_alone
 from tests.compiler.scripted import Collected, sums
 
 N = 40
 
 
 class Track:
-    """Scores fixed beforehand; counts what is asked of whom."""
+    """Scores fixed beforehand; counts what is asked of whom. A ground to race on."""
 
-    def __init__(self, scores: dict[str, list[float]]) -> None:
+    def __init__(self, scores: dict[str, list[float]], handicaps: dict[str, float] | None = None) -> None:
         self.scores = scores
+        self.dev = tuple(sums(N))
+        self.concurrency = 4
+        self.report = self.events = Collected()
+        self.offered: list[tuple[str, float | None]] = []
         self.runs: list[tuple[str, int]] = []
         self.once_round = asyncio.Event()
+        self.too_long: set[str] = set()
+        self._handicaps = handicaps or {}
 
-    async def __call__(self, candidate: Candidate, example: dspy.Example) -> Answer:
+    async def score(self, candidate: Candidate, example: dspy.Example) -> Answer:
         index = int(example.question.split()[2])
         self.runs.append((candidate.name, index))
         if len(self.runs) == N:
@@ -31,15 +38,27 @@ class Track:
         await asyncio.sleep(0)
         return Answer(self.scores[candidate.name][index])
 
+    def offer(self, candidate: Candidate, score: float | None = None) -> None:
+        self.offered.append((candidate.name, score))
+
+    def handicap(self, candidate: Candidate) -> float:
+        return self._handicaps.get(candidate.name, 0.0)
+
+    def prompt_tokens(self, candidate: Candidate) -> int | None:
+        return 100 * len(candidate.name)
+
+    async def fits(self, candidate: Candidate) -> Candidate | None:
+        return None if candidate.name in self.too_long else candidate
+
 
 async def raced(track: Track, concurrency: int = 4, keep: int = 1) -> tuple[Race, Collected]:
-    events = Collected()
-    racing = Race(tuple(sums(N)), track, concurrency, len(track.scores), events, keep)
+    track.concurrency = concurrency
+    racing = Race(track, len(track.scores), keep)
     for rank, name in enumerate(track.scores):
-        racing.enter(rank, Candidate(name))
+        await racing.enter(rank, Candidate(name))
     racing.close()
     await racing.run()
-    return racing, events
+    return racing, track.events
 
 
 async def race(track: Track, concurrency: int = 4) -> tuple[str, Collected]:
@@ -102,23 +121,89 @@ async def test_one_candidates_examples_stay_together() -> None:
 async def test_examples_that_others_lost_come_first() -> None:
     good = [0.0 if index in (30, 35) else 1.0 for index in range(N)]
     track = Track({"good": good, "late": list(good)})
-    racing = Race(tuple(sums(N)), track, 1, 2, Collected())
-    racing.enter(0, Candidate("good"))
+    track.concurrency = 1
+    racing = Race(track, 2)
+    await racing.enter(0, Candidate("good"))
     running = asyncio.ensure_future(racing.run())
     await track.once_round.wait()
-    racing.enter(1, Candidate("late"))
+    await racing.enter(1, Candidate("late"))
     racing.close()
     await running
     assert [index for name, index in track.runs if name == "late"][:2] == [30, 35]
 
 
 async def test_a_failure_ends_the_race_and_leaves_nothing_running() -> None:
-    async def fails(candidate: Candidate, example: dspy.Example) -> Answer:
-        await asyncio.sleep(0)
-        raise ConnectionError("gone")
+    class Fails(Track):
+        async def score(self, candidate: Candidate, example: dspy.Example) -> Answer:
+            await asyncio.sleep(0)
+            raise ConnectionError("gone")
 
-    racing = Race(tuple(sums(N)), fails, 4, 1, Collected())
-    racing.enter(0, Candidate("only"))
+    racing = Race(Fails({}), 1)
+    await racing.enter(0, Candidate("only"))
     with pytest.raises(ConnectionError, match="gone"):
         await racing.run()
     assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.parametrize("seed", range(24))
+async def test_with_handicaps_too_the_winners_are_those_full_scoring_would_give(seed: int) -> None:
+    rng = random.Random(seed)
+    names = [f"c{number}" for number in range(7)]
+    graded, keep = seed % 2, 1 + seed % 3
+    scores = {
+        name: [rng.random() if graded else float(rng.random() < 0.6) for _ in range(N)] for name in names
+    }
+    handicaps = {name: rng.choice([0.0, 0.1, rng.random() / 4]) for name in names}
+    net = {name: round(sum(scores[name]) - N * handicaps[name], 6) for name in names}
+    track = Track(scores, handicaps)
+    racing, _ = await raced(track, keep=keep)
+    assert [candidate.name for candidate, _ in racing.best()] == sorted(names, key=lambda n: (-net[n], n))[
+        :keep
+    ]
+    assert [score for _, score in racing.best()] == [
+        pytest.approx(sum(scores[candidate.name]) / N) for candidate, _ in racing.best()
+    ]
+
+
+async def test_a_handicap_drops_a_candidate_before_it_is_asked_much() -> None:
+    track = Track({"short": [0.9] * N, "long": [1.0] * N}, {"long": 0.5})
+    racing, events = await raced(track)
+    assert racing.winner().name == "short" and len(track.runs) < 2 * N
+    ends = [event for event in events.events if isinstance(event, CandidateScored)]
+    assert [(end.name, end.prompt_tokens, end.dropped) for end in ends] == [
+        ("long", 400, True),
+        ("short", 500, False),
+    ]
+
+
+async def test_who_was_run_on_all_examples_is_offered_with_its_score() -> None:
+    track = Track({"good": [1.0] * N, "bad": [0.0] * N})
+    await raced(track)
+    assert ("good", 1.0) in track.offered and ("bad", 0.0) not in track.offered
+
+
+async def test_a_race_that_is_ended_offers_the_one_that_does_best_so_far() -> None:
+    class Ends(Track):
+        async def score(self, candidate: Candidate, example: dspy.Example) -> Answer:
+            if len(self.runs) == N:
+                raise SearchEnded("enough")
+            return await super().score(candidate, example)
+
+    track = Ends({"poor": [0.4] * N, "good": [0.9] * N, "fair": [0.6] * N})
+    with pytest.raises(SearchEnded):
+        await raced(track)
+    assert track.offered == [("good", None)]
+
+
+async def test_a_candidate_that_does_not_fit_is_not_asked() -> None:
+    track = Track({"long": [1.0] * N, "short": [0.5] * N})
+    track.too_long = {"long"}
+    racing, _ = await raced(track)
+    assert racing.winner().name == "short" and {name for name, _ in track.runs} == {"short"}
+
+
+async def test_a_candidate_may_be_scored_alone() -> None:
+    track = Track({"one": [0.25] * N})
+    assert await score_alone(Candidate("one"), track) == 0.25
+    track.too_long = {"one"}
+    assert await score_alone(Candidate("one"), track) == 0.0
