@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from programs.checks import broken
 from programs.errors import CheckFailed, ReleaseInvalid
 from programs.execution import Model, Outcome, PlanExecutor, RunFailed, Step
 from programs.plan import Field, Plan, complete_inputs, plan_as_dict, read_plan
@@ -87,8 +88,9 @@ class EnsembleExecutor:
         Raises:
             InputInvalid: before any member is asked.
             RunFailed, CheckFailed: no member has a vote; with the steps of all.
+            CheckFailed: a mean of answers that each hold the checks does not.
         """
-        complete_inputs(self.plan, inputs)
+        values = complete_inputs(self.plan, inputs)
         results = await _gather([_result(member, inputs, model, params) for member in self._members])
         voting = [result for result in results if isinstance(result, Outcome) and result.complete]
         if not voting:
@@ -96,7 +98,11 @@ class EnsembleExecutor:
         vote = self._reduce(self.ensemble.answer, [result.outputs[self.chat.answer] for result in voting])
         winner = voting[vote.winner]
         outputs = {**winner.outputs, self.chat.answer: vote.answer}
-        return replace(winner, outputs=outputs, steps=_steps(results, winner))
+        steps, attempts = _steps(results, winner), 1 + sum(_retries(result) for result in results)
+        reasons = [found.reason for found in broken(self.plan.checks, values, outputs)]
+        if reasons:
+            raise CheckFailed("; ".join(reasons), steps, outputs, reasons, attempts)
+        return replace(winner, outputs=outputs, steps=steps, attempts=attempts)
 
     async def stream(
         self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]
@@ -124,10 +130,15 @@ def _without_votes(results: Sequence[Result]) -> Outcome:
         if isinstance(result, Outcome):
             return replace(result, steps=_steps(results, result))
     first, steps = results[0], _steps(results, results[0])
-    broken = [result for result in results if isinstance(result, CheckFailed)]
-    if broken:
-        raise CheckFailed(str(broken[0]), steps, broken[0].outputs, broken[0].reasons)
+    failed = next((result for result in results if isinstance(result, CheckFailed)), None)
+    if failed is not None:
+        attempts = 1 + sum(_retries(result) for result in results)
+        raise CheckFailed(str(failed), steps, failed.outputs, failed.reasons, attempts)
     raise RunFailed(f"none of {len(results)} members gave a readable reply; the first: {first}", steps)
+
+
+def _retries(result: Result) -> int:
+    return 0 if isinstance(result, RunFailed) else result.attempts - 1
 
 
 def _steps(results: Sequence[Result], last: Result) -> tuple[Step, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from programs.checks import matches
+from programs.checks import is_one_of, matches
 from programs.ensemble import Ensemble, EnsembleExecutor, ensemble_as_dict, read_ensemble
 from programs.errors import CheckFailed, InputInvalid, ReleaseInvalid
 from programs.execution import Outcome, RunFailed
@@ -128,6 +128,15 @@ async def test_an_error_of_the_engine_is_the_runs_and_stops_the_other_members() 
     with pytest.raises(ConnectionError, match="gone"):
         await EnsembleExecutor(ENSEMBLE).run({"question": "q"}, model, {})
     assert sorted(model.stopped) == ["one", "three"]
+
+
+def test_a_mean_that_breaks_a_check_is_not_given_out() -> None:
+    number = replace(PLAN, outputs=(Field("reasoning"), Field("answer", "int")))
+    odd = replace(number, checks=(is_one_of("answer", 1, 3),), check_retries=1)
+    members = tuple(replace(odd, prefix=(Message("system", name),)) for name in NAMES)
+    with pytest.raises(CheckFailed, match="must be one of 1, 3") as caught:
+        run(answered("1", "3", "2"), Ensemble(members, reduce="mean"))
+    assert (caught.value.outputs["answer"], len(caught.value.steps), caught.value.attempts) == (2, 4, 2)
 
 
 def test_an_unknown_input_is_refused_before_anyone_is_asked() -> None:
