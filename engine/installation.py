@@ -17,6 +17,7 @@ from typing import Literal
 
 from engine.errors import EngineNotInstalled
 from engine.home import EngineHome
+from engine.lock import alone
 from engine.recipes import RECIPES, Recipe
 
 Progress = Callable[[str], None]
@@ -65,7 +66,22 @@ def installed(home: EngineHome, recipe: Recipe) -> bool:
 
 
 def ensure(home: EngineHome, recipe: Recipe, torch_index: str | None, progress: Progress) -> None:
-    """Make or mend the environment of `recipe`. Raises EngineNotInstalled with pip's own last lines."""
+    """Make or mend the environment of `recipe`. Raises EngineNotInstalled with pip's own last lines.
+
+    One process at a time: a second one waits, and then finds the work done.
+    """
+
+    def waiting() -> None:
+        progress(f"Another `engine install` is at work in {home.root}; waiting until it is done ...")
+
+    try:
+        with alone(home.root / "install.lock", waiting):
+            _ensure(home, recipe, torch_index, progress)
+    except OSError as exc:
+        raise EngineNotInstalled(f"Nothing can be installed in {home.root}: {exc}.") from exc
+
+
+def _ensure(home: EngineHome, recipe: Recipe, torch_index: str | None, progress: Progress) -> None:
     environment = home.environment(recipe.name)
     if installed(home, recipe):
         progress(f"{recipe.title} is installed in {environment}.")
