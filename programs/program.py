@@ -93,3 +93,9 @@ class Program:
                 f"program {self.name!r} has check_retries={self.check_retries!r}: allowed are 0 to "
                 f"{MOST_CHECK_RETRIES}"
             )
+        given: object = self.checks  # a forgotten comma makes it one check
+        if not isinstance(given, tuple) or not all(hasattr(check, "problem") for check in given):
+            raise ProgramInvalid(
+                f"program {self.name!r} has checks={self.checks!r}: give a tuple of checks, as in "
+                "checks=(must_mention('answer', 'refund'),)"
+            )
