@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
+from compiler.arguments import made
 from compiler.bench import Bench
+from compiler.better_together import BetterTogether
 from compiler.bootstrap import BootstrapFewShot
 from compiler.candidate import PLAIN, Candidate
+from compiler.copro import COPRO
 from compiler.ensemble import Ensemble
-from compiler.errors import ArgumentInvalid, OptimizerUnknown
+from compiler.errors import OptimizerUnknown
 from compiler.estimate import Runs
+from compiler.gepa import GEPA
 from compiler.knn import KNNFewShot
 from compiler.labeled import LabeledFewShot
+from compiler.mipro import MIPROv2
 from compiler.random_search import BootstrapFewShotWithRandomSearch
+from compiler.simba import SIMBA
 
 
 class Optimizer(Protocol):
@@ -46,6 +52,11 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     "BootstrapFewShotWithRandomSearch": BootstrapFewShotWithRandomSearch,
     "KNNFewShot": KNNFewShot,
     "Ensemble": Ensemble,
+    "COPRO": COPRO,
+    "MIPROv2": MIPROv2,
+    "SIMBA": SIMBA,
+    "GEPA": GEPA,
+    "BetterTogether": BetterTogether,
 }
 
 
@@ -71,18 +82,5 @@ def make_optimizer(asked: str, arguments: Mapping[str, object]) -> Optimizer:
         ArgumentInvalid: it doesn't take one of the arguments, or not that value; says all of it.
     """
     name = optimizer_name(asked)
-    kind: Any = OPTIMIZERS[name]
-    try:
-        made: Optimizer = TypeAdapter(kind).validate_python(dict(arguments))
-    except ValidationError as error:
-        problems = "; ".join(_problem(found) for found in error.errors(include_url=False))
-        takes = ", ".join(f"{field.name}={field.default!r}" for field in fields(kind)) or "no arguments"
-        raise ArgumentInvalid(f"{name}: {problems} (it takes {takes})") from error
-    return made
-
-
-def _problem(found: Any) -> str:
-    argument = str(found["loc"][0]) if found["loc"] else "arguments"
-    if found["type"] == "unexpected_keyword_argument":
-        return f"there is no argument {argument!r}"
-    return f"{argument}={found['input']!r}: {found['msg'].lower()}"
+    optimizer: Optimizer = made(name, OPTIMIZERS[name], arguments)
+    return optimizer

@@ -1,7 +1,7 @@
 """A small adder for tests: a model that works its answers out from the prompt, and programs for it.
 
-Without worked demonstrations it gets only even sums right; with at least one it gets all sums right. Both are
-computed from the messages, so a build over it has a real gain to find.
+Without worked demonstrations it gets only even sums right; with at least one, or told to add carefully, it
+gets all sums right. All is computed from the messages, so a build over it has a real gain to find.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from programs.execution import Model
 from programs.program import Chat, Program, Sampling
 
 UNPRICED = EngineSettings("local", model="adder")
+CAREFULLY = "Add carefully"
 _SUM = re.compile(r"(\d+) \+ (\d+)")
 _WORKED = re.compile(r"\d+ and \d+ make \d+")
 
@@ -58,7 +59,8 @@ class Adder:
         found = _SUM.findall(messages[-1]["content"])[-1]
         a, b = int(found[0]), int(found[1])
         shown = any(_WORKED.search(m["content"]) for m in messages if m["role"] == "assistant")
-        total = a + b if shown or (a + b) % 2 == 0 else a + b + 1
+        helped = shown or CAREFULLY in messages[0]["content"]
+        total = a + b if helped or (a + b) % 2 == 0 else a + b + 1
         spoilt = self._spoil(a + b) if self._spoil else None
         text = spoilt if spoilt is not None else said(f"{a} and {b} make {total}", str(total))
         prompt = sum(len(message["content"]) for message in messages) // 4
