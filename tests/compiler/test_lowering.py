@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import dspy
 import pytest
 
 from compiler.candidate import PLAIN, Candidate
-from compiler.lowering import executor, lower, sole_predictor, why_interpreted
+from compiler.lowering import executor, interpreted, lower, sole_predictor, why_interpreted
 from programs.adapter import ProgramAdapter
-from programs.errors import LoweringImpossible
+from programs.checks import matches, satisfies
+from programs.errors import LoweringImpossible, ProgramInvalid
 from programs.execution import PlanExecutor
 from programs.interpreted import InterpretedExecutor
 from programs.plan import render
-from tests.compiler.scripted import TwoSteps, chain, program
+from tests.compiler.scripted import TwoSteps, chain, program, said
+from tests.programs.scripted import ScriptedModel
 
 WORKED = Candidate(
     "worked", {"predict": [{"question": "1 + 1?", "reasoning": "1 and 1 make 2", "answer": "2"}]}
@@ -92,3 +95,34 @@ def test_a_named_predictor_only_is_changed() -> None:
         TwoSteps()
     )
     assert [len(predictor.demos) for predictor in compiled.predictors()] == [0, 1]
+
+
+def test_declared_checks_travel_in_the_plan() -> None:
+    checked = replace(program(), checks=(matches("answer", r"\d+"),), check_retries=3)
+    plan = lower(chain(), checked, PLAIN, None)
+    assert (plan.checks, plan.check_retries) == (checked.checks, 3)
+
+
+def test_a_check_that_is_a_function_keeps_its_program_interpreted() -> None:
+    checked = replace(program(), checks=(satisfies("even", lambda inputs, outputs: True),))
+    assert "its check 'even' is a function" in str(why_interpreted(chain(), checked, PLAIN))
+    assert isinstance(executor(chain(), checked, PLAIN), InterpretedExecutor)
+
+
+def test_a_check_of_an_output_that_is_not_there_is_the_programs_mistake() -> None:
+    checked = replace(program(), checks=(matches("anwser", r"\d+"),))
+    with pytest.raises(ProgramInvalid, match="the output 'anwser': the outputs are reasoning, answer"):
+        lower(chain(), checked, PLAIN, None)
+
+
+async def test_lowered_and_interpreted_a_program_asks_again_in_the_same_words() -> None:
+    checked = replace(program(), checks=(matches("answer", r"\d+"),))
+    wrong, right = said("I add", "It is 4!"), said("I add", "4")
+    asked = []
+    for runs in (executor(chain(), checked, WORKED), interpreted(WORKED.applied_to(chain()), checked)):
+        outcome = await runs.run({"question": "2 + 2?"}, model := ScriptedModel([wrong, right]), {})
+        assert (outcome.outputs["answer"], outcome.attempts) == ("4", 2)
+        asked.append(model.asked)
+    assert [[{**m, "content": m["content"].strip()} for m in messages] for messages in asked[0]] == [
+        [{**m, "content": m["content"].strip()} for m in messages] for messages in asked[1]
+    ]
