@@ -82,6 +82,7 @@ class EngineClient:
         self.url = url.rstrip("/").removesuffix("/v1")
         self.model = model
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        self._key = (key or "").encode()
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self.timeouts = timeouts
@@ -200,8 +201,12 @@ class EngineClient:
     def _event(self, payload: bytes) -> Body:
         event = decode(payload, self.url)
         if event.get("error"):
-            raise from_error_event(event, self.url)
+            raise from_error_event(decode(self._without_key(payload), self.url), self.url)
         return event
+
+    def _without_key(self, said: bytes) -> bytes:
+        """An error's text, in which some servers repeat what they were sent."""
+        return said.replace(self._key, b"(the key)") if self._key else said
 
     @asynccontextmanager
     async def _request(
@@ -219,7 +224,8 @@ class EngineClient:
             response = await clock.limit(sending, "first_byte")
             if response.status != 200:
                 answer = await clock.limit(response.read(), "first_byte")
-                raise from_status(response.status, response.headers, _json_or_text(answer), self.url)
+                said = _json_or_text(self._without_key(answer))
+                raise from_status(response.status, response.headers, said, self.url)
             yield response, clock
         except (aiohttp.ClientError, ConnectionError) as exc:
             raise from_aiohttp(exc, self.url) from exc

@@ -29,8 +29,8 @@ class ScriptedServer:
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[ScriptedServer]:
-    """Serve `handler` on every path until the block ends."""
+async def serving(handler: Handler, port: int = 0) -> AsyncIterator[ScriptedServer]:
+    """Serve `handler` on every path until the block ends; port 0 is any free one."""
     seen = ScriptedServer()
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -48,7 +48,7 @@ async def serving(handler: Handler) -> AsyncIterator[ScriptedServer]:
     app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     seen.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
