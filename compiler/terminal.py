@@ -19,18 +19,28 @@ from rich.table import Table
 from rich.text import Text
 
 from compiler.events import (
+    Analysis,
     Began,
     BuildResult,
     CandidateScored,
+    Changed,
+    Duplicated,
     Estimated,
     Event,
     Log,
-    PairedTest,
     Scored,
-    ScoreSummary,
     Spent,
     Stage,
     StageStarted,
+)
+from compiler.looks import describe_looks
+from compiler.score_table import (
+    Line,
+    describe_difference,
+    describe_score,
+    how_measured,
+    percent,
+    score_table,
 )
 
 TITLES: dict[Stage, str] = {
@@ -39,7 +49,7 @@ TITLES: dict[Stage, str] = {
     "estimate": "Estimate calls and cost",
     "optimise": "Optimise",
     "lower": "Lower and prove",
-    "baseline": "Score unoptimised",
+    "baseline": "Score zero-shot",
     "score": "Score compiled",
     "decide": "Decide",
     "write": "Write the release",
@@ -90,7 +100,7 @@ class LiveBars:
 
     def read(self, event: Event) -> None:
         if isinstance(event, StageStarted) and event.total is not None:
-            self._tasks[event.stage] = self._bars.add_task(TITLES[event.stage], total=event.total, score="")
+            self._tasks[event.stage] = self._bars.add_task(title_of(event), total=event.total, score="")
         elif isinstance(event, Scored):
             self._advance(event)
         elif isinstance(event, Spent):
@@ -136,7 +146,7 @@ class PlainLines:
         elif isinstance(event, StageStarted):
             self._begun = self._last = self._clock()
             many = "" if event.total is None else f" ({event.total:,} answers at most)"
-            self._print(f"{TITLES[event.stage]}{many}")
+            self._print(f"{title_of(event)}{many}")
         else:
             for line in lines_of(event):
                 self._print(f"  {line}")
@@ -161,6 +171,11 @@ class PlainLines:
         _say(self._console, line)
 
 
+def title_of(event: StageStarted) -> str:
+    """The stage, or whom it measures."""
+    return TITLES[event.stage] if event.contender is None else f"Score {event.contender}"
+
+
 def lines_of(event: Event) -> Iterable[str]:
     """What there is to say about an event, beyond progress."""
     if isinstance(event, Began):
@@ -179,19 +194,49 @@ def lines_of(event: Event) -> Iterable[str]:
 
 
 def show_result(console: Console, result: BuildResult) -> None:
-    """The table of scores before and after, and what became of the release."""
+    """The table of all contenders, why answers fail, and what became of the release."""
     title = f"{result.program}: {result.optimizer}, {result.compiled.n} held-out examples"
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
-    table.add_column("", no_wrap=True)
-    for heading in ("score", "n", "95 % interval", "unparseable", "errors"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("tokens per answer", "USD per answer"):
-        table.add_column(heading, justify="right", min_width=7)
-    table.add_row("unoptimised", *_cells(result.baseline))
-    table.add_row("compiled", *_cells(result.compiled), style="bold")
-    console.print(table)
+    lines = [Line(one.name, one.summary, one.corrected_p) for one in result.contenders]
+    console.print(score_table(title, lines))
+    tests = [one.against for one in result.contenders if one.against is not None]
+    for line in how_measured(tests, result.concurrency):
+        _say(console, line)
+    for one in result.contenders:
+        if one.what is not None:
+            _say(console, f"{one.name.capitalize()}: {one.what}.")
+    if result.analysis is not None:
+        _show_analysis(console, result.analysis)
     for line in verdict(result):
         _say(console, line)
+
+
+def _show_analysis(console: Console, analysis: Analysis) -> None:
+    """The kinds of failures with the worst of each, and what the compilation changed."""
+    if analysis.groups:
+        title = "Failures of the compiled program"
+        table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+        table.add_column("kind", no_wrap=True)
+        table.add_column("count", justify="right", no_wrap=True)
+        for heading, width in (("for example", 30), ("expected", 18), ("got", 18)):
+            table.add_column(heading, no_wrap=True, overflow="ellipsis", max_width=width)
+        for group in analysis.groups:
+            worst = group.examples[0]
+            said = (f"#{worst.id} {worst.inputs}", worst.expected, worst.got or worst.feedback)
+            table.add_row(group.kind, str(group.count), *map(Text, said))
+        console.print(table)
+    fixed, broke = analysis.fixed, analysis.broke
+    _say(
+        console,
+        f"Against zero-shot the compilation fixed {_counted(fixed)} and broke {_counted(broke)}; "
+        "the numbers are those of scorecard.jsonl.",
+    )
+
+
+def _counted(changed: Changed) -> str:
+    if not changed.count:
+        return "none"
+    shown = ", ".join(f"#{number}" for number in changed.ids)
+    return f"{changed.count} ({shown}{', ...' if changed.count > len(changed.ids) else ''})"
 
 
 def verdict(result: BuildResult) -> Iterable[str]:
@@ -201,24 +246,25 @@ def verdict(result: BuildResult) -> Iterable[str]:
         yield "No proven gain: p is not below 0.05, or the score did not rise."
     if result.weak:
         yield f"Weak evidence: {result.compiled.n} test rows are under 100, so the interval is wide."
+    if result.duplicated is not None:
+        yield _describe_duplicated(result.duplicated)
+    yield describe_looks(result.looks)
     if result.lowered:
         yield "Lowered to a plan: it is served without DSPy."
     else:
         yield f"Not lowered, served by DSPy: {result.reason}."
     yield f"{describe_spent(result.spent)}."
-    yield f"Release {result.program}@{result.version} is the {result.alias}: {result.path}"
+    stands = "moved no alias" if result.alias is None else f"is the {result.alias}"
+    yield f"Release {result.program}@{result.version} {stands}: {result.path}"
     if result.alias == "candidate":
         yield f"To make it the champion: compiler promote {result.program}@{result.version}"
 
 
-def describe_difference(test: PairedTest) -> str:
-    p = "p < 0.0001" if test.p < 0.0001 else f"p = {test.p:.4f}"
-    name = {"mcnemar": "McNemar", "sign-flip": "sign-flip"}[test.test]
-    interval = f"{100 * test.low:+.1f} to {100 * test.high:+.1f}"
-    return (
-        f"Gain {100 * test.difference:+.1f} points (95 % interval {interval}), "
-        f"paired {p} ({name}): {test.won} better, {test.lost} worse of {test.n}."
-    )
+def _describe_duplicated(duplicated: Duplicated) -> str:
+    nearly = "is nearly a training or dev row" if duplicated.rows == 1 else "nearly are training or dev rows"
+    without = duplicated.without
+    rest = "no row is left without them" if without is None else f"without: {describe_score(without)}"
+    return f"{duplicated.rows} test row{'s' if duplicated.rows != 1 else ''} {nearly}; {rest}."
 
 
 def describe_spent(spent: Spent) -> str:
@@ -232,10 +278,6 @@ def _say(console: Console, line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def percent(score: float) -> str:
-    return f"{100 * score:.1f} %"
-
-
 def duration(seconds: float) -> str:
     """Hours, minutes and seconds as a clock shows them; under a minute, seconds."""
     whole = round(seconds)
@@ -244,16 +286,3 @@ def duration(seconds: float) -> str:
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02} min"
-
-
-def _cells(summary: ScoreSummary) -> tuple[str, ...]:
-    tokens, usd = summary.tokens_per_answer, summary.usd_per_answer
-    return (
-        percent(summary.mean),
-        str(summary.n),
-        f"{100 * summary.low:.1f} to {100 * summary.high:.1f}",
-        str(summary.unparseable),
-        str(summary.errors + summary.cut),
-        "unknown" if tokens is None else f"{tokens:.1f}",
-        "unknown" if usd is None else f"{usd:.2g}",
-    )

@@ -78,10 +78,10 @@ def test_a_build_prints_the_scores_before_and_after_and_leaves_a_release(here: P
     done = build(server)
     assert done.exit_code == 0, done.output
     table = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
-    assert "50.0 %" in table["unoptimised"] and "100.0 %" in table["compiled"]
+    assert "50.0 %" in table["zero-shot"] and "100.0 %" in table["compiled"]
     assert "Gain +50.0 points" in done.stdout and "Lowered to a plan" in done.stdout
     assert f"Release sums@{champion()} is the champion" in done.stdout
-    assert "Score unoptimised (20 answers at most)" in done.stderr and "20/20, score 50.0 %" in done.stderr
+    assert "Score zero-shot (20 answers at most)" in done.stderr and "20/20, score 50.0 %" in done.stderr
 
 
 def test_releases_are_listed_shown_verified_promoted_and_rolled_back(here: Path, server: Server) -> None:

@@ -8,7 +8,7 @@ from tests.integration.conftest import House
 
 
 def test_a_build_shows_the_program_before_and_after(built: str) -> None:
-    assert "unoptimised" in built
+    assert "zero-shot" in built and "manual few-shot" in built
     assert "compiled" in built
 
 
@@ -26,7 +26,7 @@ def test_the_evidence_holds_every_held_out_example(built: str, house: House) -> 
     build = json.loads((evidence / "build.json").read_text())
     rows = [json.loads(line) for line in (evidence / "scorecard.jsonl").read_text().splitlines()]
     assert {(row["program"], row["id"]) for row in rows} == {
-        (program, number) for program in ("before", "after") for number in range(300)
+        (program, number) for program in ("before", "manual few-shot", "after") for number in range(300)
     }
     assert build["asked"]["program"] == "arithmetic"
 
