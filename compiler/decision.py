@@ -33,7 +33,7 @@ def decide(
         baseline=summarise(findings.before, request.seed),
         compiled=summarise(findings.after, request.seed),
         difference=difference,
-        alias=alias_for(request.releases, draft.identity),
+        alias=alias_for(request.releases, draft.identity, request.keep_aliases),
         lowered=lowered.plan is not None,
         reason=lowered.reason,
         weak=findings.parts.weak,

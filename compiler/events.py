@@ -243,7 +243,8 @@ class BuildResult:
     baseline: ScoreSummary
     compiled: ScoreSummary
     difference: PairedTest
-    alias: Literal["champion", "candidate"]
+    alias: Literal["champion", "candidate"] | None
+    """None where the build was to leave the aliases as they were."""
     lowered: bool
     reason: str | None
     weak: bool

@@ -64,14 +64,23 @@ def check_writable(releases: Path) -> None:
         raise ReleaseNotWritten(f"can't write releases to {str(releases)!r}: {str(nearest)!r} {why}")
 
 
-def alias_for(releases: Path, identity: Identity) -> Alias:
-    """`champion` for the first release of a program, `candidate` for every later one."""
-    champion = read_aliases(releases / identity.program).champion
-    return "champion" if champion in (None, identity.version) else "candidate"
+def alias_for(releases: Path, identity: Identity, keep: bool = False) -> Alias | None:
+    """`champion` for the first release of a program, `candidate` for every later one.
+
+    To `keep` the aliases is to move none that is set: then it may be None.
+    """
+    aliases = read_aliases(releases / identity.program)
+    if keep and aliases.champion is not None:
+        return "candidate" if aliases.candidate is None else None
+    return "champion" if aliases.champion in (None, identity.version) else "candidate"
 
 
-def publish(releases: Path, draft: Draft, alias: Alias, build_id: str, evidence: Mapping[str, bytes]) -> Path:
+def publish(
+    releases: Path, draft: Draft, alias: Alias | None, build_id: str, evidence: Mapping[str, bytes]
+) -> Path:
     """Writes the release, then points `candidate`, and for a first release `champion`, at it.
+
+    Without an alias none is moved.
 
     Raises:
         ReleaseNotWritten: the disk is full or refuses; nothing points at what is not whole.
@@ -81,7 +90,8 @@ def publish(releases: Path, draft: Draft, alias: Alias, build_id: str, evidence:
     # Evidence is whole once it is there: a build that was stopped right after needs only its aliases.
     if not (home / "evidence" / build_id).exists():
         write_release(releases, draft.identity, draft.body, build_id, evidence)
-    move_alias(releases / program, "candidate", version, f"build {build_id}")
+    if alias is not None:
+        move_alias(releases / program, "candidate", version, f"build {build_id}")
     if alias == "champion":
         move_alias(releases / program, "champion", version, f"build {build_id}: first release")
     return home

@@ -42,6 +42,8 @@ class BuildRequest:
     """Gain on the test examples below which the build ends with TargetMissed."""
     token_price_weight: float = 0.0
     """What 1,000 tokens of a candidate's prompt take from its dev score when candidates are compared."""
+    keep_aliases: bool = False
+    """Points no alias elsewhere; one that is not set yet is set all the same."""
     releases: Path = Path("releases")
     state: Path = Path(".smallforge")
     build_id: str | None = None

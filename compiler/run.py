@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from rich.console import Console
 
@@ -23,9 +23,6 @@ from compiler.tracking import open_tracking
 from engine.settings import Settings
 from programs.loading import blamed_on
 from programs.program import SPLITS
-
-if TYPE_CHECKING:
-    pass
 
 INTERRUPTED = 130
 
@@ -68,29 +65,42 @@ class Memory:
             self.result = event.result
 
 
+class Ended(NamedTuple):
+    """How a build ended: its exit code, what it came to, and why it came to less than was asked."""
+
+    code: int
+    result: BuildResult | None = None
+    why: str | None = None
+
+
 def run_build(asked: Asked, out: Console, err: Console) -> int:
     """The exit code of the build: 0 done, 3 below what was asked for, 130 interrupted.
 
     Raises:
         CompilerError, EngineError, ProgramError: sentences for the user.
     """
-    require_dspy()
-    _judge(asked.request)
-    memory = Memory()
-    missed = None
+    check_request(asked.request)
+    return follow_build(asked, out, err).code
+
+
+def follow_build(asked: Asked, out: Console, err: Console) -> Ended:
+    """Runs a build whose request was checked, and shows what it came to.
+
+    Raises:
+        CompilerError, EngineError, ProgramError: sentences for the user.
+    """
+    memory, ended = Memory(), Ended(0)
     try:
         asyncio.run(_follow(asked, memory, err))
     except KeyboardInterrupt:
-        _say(err, _how_to_resume(asked, memory))
-        return INTERRUPTED
+        ended = Ended(INTERRUPTED, None, _how_to_resume(asked, memory))
     except TargetMissed as error:
-        missed = error
-    if memory.result is not None:
+        ended = Ended(error.exit_code, None, str(error))
+    if memory.result is not None and ended.code != INTERRUPTED:
         show_result(out, memory.result)
-    if missed is not None:
-        _say(err, str(missed))
-        return missed.exit_code
-    return 0
+    if ended.why is not None:
+        _say(err, ended.why)
+    return ended._replace(result=memory.result)
 
 
 def require_dspy() -> None:
@@ -98,8 +108,9 @@ def require_dspy() -> None:
         raise UserMistake("building needs DSPy, which is not installed: pip install 'smallforge[compiler]'")
 
 
-def _judge(request: BuildRequest) -> None:
+def check_request(request: BuildRequest) -> None:
     """Reads optimiser and data before an engine is started: their mistakes should not wait for it."""
+    require_dspy()
     from compiler.optimizers import make_optimizer
     from compiler.rehearsal import check_fit, fields_needed
     from compiler.split import load_parts

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from compiler.options import choice, console, read_flags, rows, with_settings
 from compiler.request import DEFAULT_OPTIMIZER, BuildRequest, DataPaths
 from compiler.run import Asked, ModelChoice, run_build
 from compiler.spending import Ceiling
+from compiler.students import run_builds
 from programs.loading import load_program
 
 
@@ -31,7 +33,11 @@ from programs.loading import load_program
 )
 @click.option("--set", "arguments", multiple=True, metavar="KEY=VALUE", help="An argument of the optimiser.")
 @click.option(
-    "--student", metavar="URL|NAME", help="OpenAI-compatible server, or a student of the configuration."
+    "--student",
+    "students",
+    multiple=True,
+    metavar="URL|NAME",
+    help="OpenAI-compatible server, or a student of the configuration; several build one by one.",
 )
 @click.option(
     "--teacher", metavar="URL|NAME", help="The same for the teacher; without it the student teaches."
@@ -80,14 +86,22 @@ def build(program: str, **flags: Any) -> None:
         state=settings.state,
         build_id=flags["resume"],
     )
+    students = flags["students"]
     asked = Asked(
         request=request,
-        student=ModelChoice(settings) if flags["student"] is None else choice(flags, flags["student"]),
+        student=choice(flags, students[0]) if students else ModelChoice(settings),
         teacher=None if flags["teacher"] is None else choice(flags, flags["teacher"]),
         proposer=None if flags["proposer"] is None else choice(flags, flags["proposer"]),
         mlflow_uri=flags["mlflow_uri"] or compiling.mlflow_uri,
         again=_resuming(sys.argv[1:]),
     )
+    if len(students) > 1:
+        _check_students(students, flags["resume"])
+        each = {
+            given: replace(asked, student=choice(flags, given), again=_resuming(sys.argv[1:], given))
+            for given in students
+        }
+        sys.exit(run_builds(each, console(), Console(stderr=True)))
     sys.exit(run_build(asked, console(), Console(stderr=True)))
 
 
@@ -107,11 +121,28 @@ def _arguments(pairs: Sequence[str]) -> dict[str, object]:
     return arguments
 
 
-def _resuming(arguments: Sequence[str]) -> Callable[[str], str]:
-    """How this command goes on with the build of an id: itself, with --resume."""
-    kept = [
+def _check_students(students: Sequence[str], resumed: str | None) -> None:
+    if resumed is not None:
+        raise click.UsageError(
+            f"--resume goes on with one build, and {len(students)} students were named; "
+            "name the one whose build it is"
+        )
+    twice = [given for given in dict.fromkeys(students) if students.count(given) > 1]
+    if twice:
+        raise click.UsageError(f"student {twice[0]!r} is named twice; name each once")
+
+
+def _resuming(arguments: Sequence[str], student: str | None = None) -> Callable[[str], str]:
+    """How this command goes on with the build of an id: itself with --resume, for this student alone."""
+    kept = _without(arguments, "--resume")
+    if student is not None:
+        kept = [*_without(kept, "--student"), "--student", student]
+    return lambda build_id: shlex.join(["compiler", *kept, "--resume", build_id])
+
+
+def _without(arguments: Sequence[str], option: str) -> list[str]:
+    return [
         a
         for i, a in enumerate(arguments)
-        if not a.startswith("--resume") and arguments[i - 1 : i] != ["--resume"]
+        if a != option and not a.startswith(f"{option}=") and arguments[i - 1 : i] != [option]
     ]
-    return lambda build_id: shlex.join(["compiler", *kept, "--resume", build_id])

@@ -48,6 +48,17 @@ def test_the_candidate_alias_moves_and_the_champion_stays(tmp_path: Path) -> Non
     assert (aliases.champion, aliases.candidate) == (first.identity.version, second.identity.version)
 
 
+def test_aliases_that_are_to_be_kept_are_only_set_where_there_are_none(tmp_path: Path) -> None:
+    first, second = plan_draft(), plan_draft(Candidate("told", {}, {"predict": "Add."}))
+    assert alias_for(tmp_path, first.identity, keep=True) == "champion"
+    publish(tmp_path, first, "champion", "b1", FILES)
+    assert alias_for(tmp_path, second.identity, keep=True) is None
+    before = read_aliases(tmp_path / "sums")
+    publish(tmp_path, second, None, "b2", FILES)
+    assert read_aliases(tmp_path / "sums") == before
+    assert len(list((tmp_path / "sums").glob("*/plan.json"))) == 2
+
+
 def test_publishing_again_after_a_stop_only_completes_it(tmp_path: Path) -> None:
     home = publish(tmp_path, draft(), "candidate", "b1", FILES)
     assert publish(tmp_path, draft(), "champion", "b1", {"build.json": b"other"}) == home
