@@ -14,12 +14,14 @@ from typing import Any
 from compiler.bench import Bench, Crew, Pace, Subject
 from compiler.candidate import PLAIN
 from compiler.contenders import Paddock, count_beside, line_up, test_all
+from compiler.cost import accounts
 from compiler.decision import decide, refuse_below
 from compiler.duplicates import find_duplicates
-from compiler.estimate import Foresight, estimate, refuse_above
+from compiler.estimate import describe_cut, estimate, foresee, refuse_unpriced, reserve
 from compiler.events import Began, BuildResult, Event, Finished, Log, Scored, StageStarted
 from compiler.evidence import Findings, evidence_files
 from compiler.history import History
+from compiler.lengths import measure_lengths
 from compiler.looks import record_look
 from compiler.lowering import executor
 from compiler.optimizers import make_optimizer, optimizer_name
@@ -33,6 +35,7 @@ from compiler.scoring import Judge, Scorer
 from compiler.search import search
 from compiler.spending import Spending
 from compiler.split import Parts, load_parts
+from compiler.window import Window
 from compiler.workshop import identity_of, is_begun, new_build_id, open_workshop
 
 __all__ = ["BuildRequest", "Cast", "DataPaths", "build"]
@@ -91,18 +94,24 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         report(StageStarted("check"))
         rehearsal = await rehearse(plain, parts.train, scorer, teaching)
 
+        pace = Pace(request.seed, request.concurrency, request.target, request.token_price_weight)
+        crew = Crew(scorer, teaching, shop.proposer)
+        window = Window(shop.student, cast.student.context_tokens)
+        bench = Bench(Subject(program, module), (parts.train, parts.dev), crew, pace, report, window)
+
         report(StageStarted("estimate"))
-        beside = count_beside(program, cast, request.releases)
-        known = Foresight(parts.train, len(parts.dev), len(parts.test), rehearsal, beside)
+        known = await foresee(bench, parts, rehearsal, count_beside(program, cast, request.releases))
         estimated = estimate(optimizer, known, shop.charges)
-        refuse_above(request.ceiling.usd, estimated, shop.spending.spent().usd)
+        kept = reserve(optimizer, known, shop.charges)
+        refuse_unpriced(request.ceiling, kept)
+        shop.spending.refuse_without_room(kept)
         if estimated is not None:
             report(estimated)
+            for line in describe_cut(request.ceiling, estimated):
+                report(Log(line))
 
         report(StageStarted("optimise"))
-        pace = Pace(request.seed, request.concurrency, request.target)
-        crew = Crew(scorer, teaching, shop.proposer)
-        bench = Bench(Subject(program, module), (parts.train, parts.dev), crew, pace, report)
+        shop.spending.begin("optimise", kept)
         candidate, stopped = await search(optimizer, bench)
 
         report(StageStarted("lower"))
@@ -120,12 +129,16 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         draft = draft_release(program, module, lowered, cast.student)
         taught = None if cast.teacher is None else rehearsal.teacher
         prompts = {"before": prompts_of(module, PLAIN), "after": prompts_of(module, candidate)}
+        lengths = await measure_lengths(bench.room, candidate, tested)
         findings = Findings(
             asked, parts, candidate, tested, taught, estimated, shop.prices, lowered, looks, stopped,
-            history, duplicates, prompts,
+            history, duplicates, prompts, lengths,
         )  # fmt: skip
         seconds = time.monotonic() - begun
         result = decide(request, build_id, draft, findings, shop.spending.spent(), seconds)
+
+        for line in accounts(result, estimated, lengths):
+            report(Log(line))
 
         report(StageStarted("write"))
         files = with_report(evidence_files(result, findings), lambda line: report(Log(line)))

@@ -1,30 +1,35 @@
-"""What a build will about take, told before it is paid for.
+"""What a build will take, told before it is paid for; and what of it measuring takes, which is kept for it.
 
-Knows no optimiser by name: one that can foresee its runs says so itself.
+Knows no optimiser by name: one that can foresee its runs says so itself. What a run takes is measured on the
+first questions; what a demonstration adds to a prompt is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import NamedTuple, Protocol, runtime_checkable
 
-import dspy
-
 from compiler.answers import Answer
-from compiler.charge import Charge, Charges
+from compiler.bench import Bench
+from compiler.candidate import Candidate, Demo, demo_of
+from compiler.charge import Charges
 from compiler.errors import CeilingExceeded
-from compiler.events import Estimated
-from compiler.rehearsal import Rehearsal
+from compiler.events import Estimated, PhaseSpent, Role, Stage
+from compiler.rehearsal import QUESTIONS, Rehearsal
+from compiler.spending import Ceiling, Reserve
+from compiler.split import Parts
 
-CHARACTERS_PER_TOKEN = 4  # English text, roughly; only what demonstrations add is guessed with it
+UNFORESEEN_DEMOS = 4  # of an optimiser that can't tell
+MARGIN = 1.25  # of money and time kept for measuring; calls can be told better
 
 
 class Runs(NamedTuple):
     """Runs of the teacher and of the student, and how many demonstrations a prompt shows at most.
 
-    `members` is how many runs one answer of the found program takes, `proposed` how many calls the proposer
-    gets to write instructions.
+    `members` is how many runs one answer of the found program takes, `proposed` how many calls the model
+    that writes instructions gets.
     """
 
     taught: int = 0
@@ -52,74 +57,171 @@ NOBODY = Beside()
 
 
 class Foresight(NamedTuple):
-    """What is known when the estimate is made."""
+    """What is known when the estimate is made.
 
-    train: Sequence[dspy.Example]
+    `demo_tokens` is what one demonstration adds to a prompt, `spent` what the first questions took.
+    """
+
+    train: int
     dev: int
     test: int
     rehearsal: Rehearsal
     beside: Beside = NOBODY
+    demo_tokens: float = 0.0
+    concurrency: int = QUESTIONS
+    spent: Sequence[PhaseSpent] = ()
 
 
 def estimate(optimizer: object, known: Foresight, charges: Charges) -> Estimated | None:
-    """About what the build will take; None for an optimiser that can't tell."""
+    """About what the build will take, from its first question on; None for an optimiser that can't tell."""
     if not isinstance(optimizer, Foresees):
         return None
-    answers, taught, seconds = known.rehearsal
-    # A rate of 0 after a handful of answers would foretell endless tries.
-    pass_rate = (sum(answer.score > 0 for answer in taught) + 1) / (len(taught) + 2)
-    runs = optimizer.expected_runs(len(known.train), known.dev, pass_rate)
-    one = _OneRun(answers, seconds, runs.demos * fmean(map(_length, known.train)) / CHARACTERS_PER_TOKEN)
-    measured = known.test * (runs.members + known.beside.student)
-    plain, shown = one.times(known.test, 0), one.times(runs.scored + measured, runs.demos)
-    teaching = one.times(runs.taught, runs.demos)
-    every = [plain, shown, teaching, one.times(known.test * known.beside.teacher, 0)]
-    charged = (charges.student, charges.student, charges.teacher, charges.teacher)
-    usd = [_usd(charge, part) for charge, part in zip(charged, every, strict=True)]
-    return Estimated(
-        calls=sum(part.calls for part in every),
-        prompt_tokens=sum(part.prompt_tokens for part in every),
-        completion_tokens=sum(part.completion_tokens for part in every),
-        seconds=sum(part.seconds for part in every),
-        usd=None if None in usd else sum(amount or 0.0 for amount in usd),
-    )
+    runs = _runs(optimizer, known)
+    asked = tuple(part for part in known.spent if part.phase == "check")
+    parts = _Parts(known, charges)
+    return _sum([*asked, *parts.searching(runs), *parts.measuring(runs)])
 
 
-def refuse_above(max_usd: float | None, expected: Estimated | None, spent_usd: float | None) -> None:
-    """Raises CeilingExceeded when the build would cost more than allowed, or nobody knows what it costs."""
-    if max_usd is None or expected is None:
-        return
-    if expected.usd is None or spent_usd is None:
+def reserve(optimizer: object, known: Foresight, charges: Charges) -> Reserve:
+    """What must be left for measuring; USD are None where the price is unknown."""
+    runs = _runs(optimizer, known)
+    ahead = _sum(list(_Parts(known, charges).measuring(runs)))
+    # Of a program that calls more than once, some answers may take more calls than the first ones did.
+    often = 1.0 if all(len(answer.steps) == 1 for answer in known.rehearsal.student) else MARGIN
+    usd = None if ahead.usd is None else MARGIN * ahead.usd
+    return Reserve(usd, math.ceil(often * ahead.calls), MARGIN * ahead.seconds)
+
+
+def refuse_unpriced(ceiling: Ceiling, kept: Reserve) -> None:
+    """Raises CeilingExceeded when nobody knows what would have to stay below the ceiling."""
+    if ceiling.usd is not None and kept.usd is None:
         raise CeilingExceeded(
-            f"a ceiling of {max_usd:g} USD can't be kept: the engine's price is unknown; give it "
+            f"a ceiling of {ceiling.usd:g} USD can't be kept: the engine's price is unknown; give it "
             "usd_per_hour or prices per million tokens in smallforge.toml, or leave the ceiling away"
         )
-    if expected.usd > max_usd:
-        raise CeilingExceeded(
-            f"the build would cost about {expected.usd:.4f} USD ({expected.calls} calls), the ceiling is "
-            f"{max_usd:g} USD; raise it, or ask for fewer candidates or examples"
-        )
+
+
+def describe_cut(ceiling: Ceiling, expected: Estimated) -> Iterator[str]:
+    """What the search will be cut at, where all of it would go beyond a ceiling."""
+    over = []
+    if ceiling.usd is not None and expected.usd is not None and expected.usd > ceiling.usd:
+        over.append(f"{expected.usd:.4f} USD, {ceiling.usd:g} are allowed")
+    if ceiling.calls is not None and expected.calls > ceiling.calls:
+        over.append(f"{expected.calls:,} calls, {ceiling.calls:,} are allowed")
+    if ceiling.minutes is not None and expected.seconds > 60 * ceiling.minutes:
+        over.append(f"{expected.seconds / 60:.1f} minutes, {ceiling.minutes:g} are allowed")
+    if over:
+        yield f"All of it would take about {'; '.join(over)}: the search will be ended in time to measure."
+
+
+async def foresee(bench: Bench, parts: Parts, rehearsal: Rehearsal, beside: Beside) -> Foresight:
+    """What is known after the first questions."""
+    shown = await _demo_tokens(bench, rehearsal)
+    spent = bench.student.model.spending.spent().phases
+    sizes = (len(parts.train), len(parts.dev), len(parts.test))
+    return Foresight(*sizes, rehearsal, beside, shown, bench.concurrency, spent)
+
+
+async def _demo_tokens(bench: Bench, seen: Rehearsal) -> float:
+    """Tokens that a demonstration adds to the program's prompts: of rows as they are, and worked out."""
+    if bench.room is None:
+        return 0.0
+    predictors, rows = bench.predictors(), bench.train[:QUESTIONS]
+    worked = [
+        {**dict(row.items()), **answer.outputs}
+        for row, answer in zip(rows, seen.teacher, strict=False)
+        if answer.fault is None
+    ]
+    sizes: list[int | None] = []
+    for shown in ([dict(row.items()) for row in rows], worked):
+        demos: dict[str, Sequence[Demo]] = {
+            name: [demo_of(values, predictor.signature) for values in shown]
+            for name, predictor in predictors.items()
+        }
+        sizes += (await bench.room.sizes(Candidate("shown", demos))).demonstrations
+    known = [size for size in sizes if size is not None]
+    return sum(known) / len(known) * len(predictors) if known else 0.0
+
+
+class _Parts:
+    """What each phase takes of each model."""
+
+    def __init__(self, known: Foresight, charges: Charges) -> None:
+        self._known, self._charges = known, charges
+        answers, taught, seconds = known.rehearsal
+        # An engine answers more at once, but not as many more as are asked.
+        at_once = math.sqrt(max(1.0, known.concurrency / len(answers)))
+        self._seconds = seconds / len(answers) / at_once
+        self._runs = {"student": _OneRun(answers), "teacher": _OneRun(taught)}
+
+    def searching(self, runs: Runs) -> Iterator[PhaseSpent]:
+        yield self._part("optimise", "student", runs.scored, runs.demos)
+        yield self._part("optimise", "teacher", runs.taught, runs.demos)
+        yield self._part("optimise", "proposer", runs.proposed, runs.demos)
+
+    def measuring(self, runs: Runs) -> Iterator[PhaseSpent]:
+        """A program that stays as it is is measured once: its second answers are its first."""
+        beside, test = self._known.beside, self._known.test
+        changed = runs != Runs()
+        yield self._part("baseline", "student", test, 0)
+        yield self._part("baseline", "student", test * beside.student, runs.demos or UNFORESEEN_DEMOS)
+        yield self._part("baseline", "teacher", test * beside.teacher, 0)
+        yield self._part("score", "student", test * runs.members * changed, runs.demos)
+
+    def _part(self, phase: Stage, role: Role, runs: int, demos: int) -> PhaseSpent:
+        one = self._runs["student" if role == "student" else "teacher"]
+        calls = round(runs * one.calls)
+        prompt = round(runs * (one.asked + demos * self._known.demo_tokens))
+        said, seconds = round(runs * one.said), runs * self._seconds
+        usd = getattr(self._charges, role).foresee(prompt, said, seconds)
+        return PhaseSpent(phase, role, calls, prompt, said, usd if runs else 0.0, seconds)
 
 
 class _OneRun:
-    """What a run of the program takes, from its first answers; `shown` tokens of demonstrations' inputs."""
+    """What a run of the unoptimised program takes, from its first answers."""
 
-    def __init__(self, answers: Sequence[Answer], seconds: float, shown: float) -> None:
-        self._calls = max(1.0, fmean(len(answer.steps) for answer in answers))
-        self._seconds = seconds / len(answers)
-        self._asked = fmean(answer.prompt_tokens or 0 for answer in answers)
-        self._said = fmean(answer.completion_tokens or 0 for answer in answers)
-        self._shown = shown
-
-    def times(self, runs: int, demos: int) -> Estimated:
-        prompt = self._asked + (self._shown + demos * self._said if demos else 0)
-        calls = round(runs * self._calls)
-        return Estimated(calls, round(runs * prompt), round(runs * self._said), runs * self._seconds, None)
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        self.calls = max(1.0, fmean(len(answer.steps) for answer in answers))
+        self.asked = fmean(answer.prompt_tokens or 0 for answer in answers)
+        self.said = fmean(answer.completion_tokens or 0 for answer in answers)
 
 
-def _usd(charge: Charge, part: Estimated) -> float | None:
-    return charge.foresee(part.prompt_tokens, part.completion_tokens, part.seconds)
+def _runs(optimizer: object, known: Foresight) -> Runs:
+    if not isinstance(optimizer, Foresees):
+        return Runs(demos=UNFORESEEN_DEMOS)
+    taught = known.rehearsal.teacher
+    # A rate of 0 after a handful of answers would foretell endless tries.
+    pass_rate = (sum(answer.score > 0 for answer in taught) + 1) / (len(taught) + 2)
+    return optimizer.expected_runs(known.train, known.dev, pass_rate)
 
 
-def _length(example: dspy.Example) -> int:
-    return sum(len(str(value)) for value in dict(example.items()).values())
+def _sum(parts: Sequence[PhaseSpent]) -> Estimated:
+    """The parts together, those of one phase and model as one."""
+    merged: dict[tuple[Stage, Role], PhaseSpent] = {}
+    for part in parts:
+        if part.calls:
+            before = merged.get((part.phase, part.role))
+            merged[part.phase, part.role] = part if before is None else _both(before, part)
+    phases = tuple(merged.values())
+    costs = [part.usd for part in phases if part.usd is not None]
+    return Estimated(
+        calls=sum(part.calls for part in phases),
+        prompt_tokens=sum(part.prompt_tokens for part in phases),
+        completion_tokens=sum(part.completion_tokens for part in phases),
+        seconds=sum(part.seconds for part in phases),
+        usd=sum(costs) if len(costs) == len(phases) else None,
+        phases=phases,
+    )
+
+
+def _both(one: PhaseSpent, other: PhaseSpent) -> PhaseSpent:
+    usd = None if one.usd is None or other.usd is None else one.usd + other.usd
+    return PhaseSpent(
+        one.phase,
+        one.role,
+        one.calls + other.calls,
+        one.prompt_tokens + other.prompt_tokens,
+        one.completion_tokens + other.completion_tokens,
+        usd,
+        one.seconds + other.seconds,
+    )

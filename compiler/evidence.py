@@ -20,9 +20,11 @@ import orjson
 from compiler.answers import Answer, summarise
 from compiler.candidate import Candidate
 from compiler.contenders import Tested
+from compiler.cost import cost_of
 from compiler.duplicates import Duplicates
 from compiler.events import BuildResult, Estimated, Look, Role
 from compiler.history import History
+from compiler.lengths import Lengths
 from compiler.proof import Lowered
 from compiler.split import Parts
 from engine.prices import Price
@@ -55,6 +57,8 @@ class Findings:
     duplicates: Duplicates
     prompts: Mapping[str, Any]
     """Of the unoptimised and the compiled program, as `before` and `after`."""
+    lengths: Mapping[str, Lengths]
+    """Of the same two."""
 
     @property
     def before(self) -> Sequence[Answer]:
@@ -120,6 +124,8 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
         },
         "estimated": findings.estimated and asdict(findings.estimated),
         "spent": asdict(result.spent),
+        "cost": asdict(cost_of(result.contenders, result.spent)),
+        "prompt": {name: lengths.as_dict() for name, lengths in findings.lengths.items()},
         "prices": {role: price and asdict(price) for role, price in findings.prices.items()},
         "seconds": result.seconds,
         "libraries": library_versions(),
@@ -133,17 +139,17 @@ def _rows(findings: Findings) -> list[bytes]:
         key = content_key(example)[:16]
         for tested in findings.tested:
             program = ROW_NAMES.get(tested.name, tested.name)
-            rows.append(_row(index, key, program, example, tested.answers[index]))
+            # Its inputs once for each example are enough.
+            inputs = dict(example.inputs().items()) if program == "before" else None
+            row = {"id": index, "example": key, "program": program, "inputs": inputs}
+            rows.append(scorecard_row(row, example, tested.answers[index]))
     return rows
 
 
-def _row(index: int, key: str, program: str, example: dspy.Example, answer: Answer) -> bytes:
+def scorecard_row(named: Mapping[str, Any], example: dspy.Example, answer: Answer) -> bytes:
+    """A line of a scorecard; `named` says which example it is of and who answered."""
     row = {
-        "id": index,
-        "example": key,
-        "program": program,
-        # Once for each example is enough.
-        "inputs": dict(example.inputs().items()) if program == "before" else None,
+        **named,
         "score": answer.score,
         "parts": answer.parts,
         "feedback": answer.feedback,

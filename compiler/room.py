@@ -15,7 +15,7 @@ import dspy
 
 from compiler.candidate import Candidate, Demo, EnsembleCandidate, NeighbourCandidate
 from compiler.events import Event, Log
-from compiler.window import Window
+from compiler.window import Counting, Window
 from programs.adapter import ProgramAdapter
 from programs.program import Program
 
@@ -59,6 +59,11 @@ class Room:
         self._longest: dict[str, Request | None] = {}
         self._told: set[str] = set()
         self._adapter = ProgramAdapter()
+
+    @property
+    def counting(self) -> Counting:
+        """How prompts are counted here."""
+        return self._window.counting
 
     async def fits(self, candidate: Candidate) -> Candidate | None:
         """The candidate with as many demonstrations as fit, the first ones; None if not even without."""

@@ -29,9 +29,9 @@ NO_CEILING = Ceiling()
 
 
 class Reserve(NamedTuple):
-    """What measuring the found program will about take."""
+    """What measuring the found program will about take; USD are None where the price is unknown."""
 
-    usd: float = 0.0
+    usd: float | None = 0.0
     calls: int = 0
     seconds: float = 0.0
 
@@ -111,7 +111,8 @@ class Spending:
         """What of it an earlier run of the build has not paid yet."""
         paid = total(made for (phase, _), made in self._by.items() if phase in MEASURING)
         share = max(0.0, 1 - paid.calls / reserve.calls) if reserve.calls else 1.0
-        return Reserve(reserve.usd * share, round(reserve.calls * share), reserve.seconds * share)
+        usd = None if reserve.usd is None else reserve.usd * share
+        return Reserve(usd, round(reserve.calls * share), reserve.seconds * share)
 
     def _reached(self, left: Reserve, full: bool = False) -> str | None:
         """Which ceiling has no room for one more call, or for what is left alone where `full`, in words."""
@@ -120,16 +121,16 @@ class Spending:
         seconds = time.monotonic() - self._begun
         if most.usd is not None and sums.usd is not None:
             each = sums.usd / sums.calls if sums.calls else 0.0
-            if sums.usd + more * each + left.usd > most.usd + _EXACT:
-                kept = f", {left.usd:.4f} kept for measuring" if left.usd else ""
+            if sums.usd + more * each + (left.usd or 0.0) > most.usd + _EXACT:
+                kept = f", {left.usd:.4f} kept for measuring" if left.usd and not full else ""
                 return f"the build has cost {sums.usd:.4f} USD, the ceiling is {most.usd:g} USD{kept}"
         if most.calls is not None and sums.calls + more + left.calls > most.calls:
             made = sums.calls + self._under_way
-            kept = f", {left.calls} kept for measuring" if left.calls else ""
+            kept = f", {left.calls} kept for measuring" if left.calls and not full else ""
             return f"the build has made {made} calls, the ceiling is {most.calls} calls{kept}"
         searching = full or self.phase == "optimise"
         if searching and most.minutes is not None and seconds + left.seconds >= 60 * most.minutes:
-            kept = f", {left.seconds / 60:.1f} kept for measuring" if left.seconds else ""
+            kept = f", {left.seconds / 60:.1f} kept for measuring" if left.seconds and not full else ""
             ceiling = f"the ceiling is {most.minutes:g} minutes{kept}"
             return f"the build has run {seconds / 60:.1f} minutes, {ceiling}"
         return None

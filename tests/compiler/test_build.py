@@ -22,7 +22,7 @@ from compiler.errors import (
     StateNotWritten,
     TargetMissed,
 )
-from compiler.events import STAGES, Began, BuildResult, Event, Finished, Scored, Spent, StageStarted
+from compiler.events import STAGES, Began, BuildResult, Event, Finished, Log, Scored, Spent, StageStarted
 from compiler.request import BoundModel, BuildRequest, Cast
 from compiler.spending import Ceiling
 from engine.chat import Reply
@@ -298,15 +298,45 @@ async def test_a_priced_engine_makes_the_build_and_every_answer_cost(tmp_path: P
     assert evidence(result)["prices"]["student"]["usd_per_million_output"] == 2.0
 
 
-async def test_a_build_that_would_cost_too_much_is_refused_after_four_questions(tmp_path: Path) -> None:
-    priced = EngineSettings("local", model="adder", usd_per_million_input=1.0, usd_per_million_output=2.0)
+async def test_a_ceiling_under_which_nothing_can_be_measured_is_told_after_the_first_questions(
+    tmp_path: Path,
+) -> None:
     adder = Adder()
-    with pytest.raises(CeilingExceeded, match="the build would cost about"):
-        async for _ in build(
-            request(tmp_path, program(), ceiling=Ceiling(0.001)), Cast(Bound(adder, engine=priced))
-        ):
-            pass
+    told = await refused(
+        CeilingExceeded, request(tmp_path, program(), ceiling=Ceiling(calls=70), arguments=FAST), adder
+    )
+    assert "the ceiling is 70 calls, and measuring alone will about take 80 calls" in told
     assert adder.calls == 4
+
+
+@pytest.mark.parametrize("ceiling", [Ceiling(calls=100), Ceiling(usd=0.0340)])
+async def test_a_search_that_a_ceiling_ends_is_measured_and_released(
+    tmp_path: Path, ceiling: Ceiling
+) -> None:
+    priced = EngineSettings("local", model="adder", usd_per_million_input=1.0, usd_per_million_output=2.0)
+    asked = request(tmp_path, program(), ceiling=ceiling)
+    events = [event async for event in build(asked, Cast(Bound(Adder(), engine=priced)))]
+    assert isinstance(events[-1], Finished)
+    result = events[-1].result
+    assert result.stopped is not None and "the ceiling is" in result.stopped
+    assert result.compiled.n == 40 and read_release(result.path).identity.version == result.version
+    assert result.spent.calls <= (ceiling.calls or 10_000)
+    assert result.spent.usd is not None and result.spent.usd <= (ceiling.usd or 1.0)
+    logs = [event.text for event in events if isinstance(event, Log)]
+    assert any(text.startswith("All of it would take about") for text in logs)
+
+
+async def test_minutes_end_the_search_and_not_the_measuring(tmp_path: Path) -> None:
+    asked = request(tmp_path, program(examples=SumsExamples(20, 200, 12)), ceiling=Ceiling(minutes=0.03))
+    result, _ = await run(asked, Adder(pause=0.05))
+    assert result.stopped is not None and "the ceiling is 0.03 minutes" in result.stopped
+
+
+async def test_a_search_ends_when_the_target_is_reached(tmp_path: Path) -> None:
+    whole, _ = await run(request(tmp_path / "whole", program()), Adder())
+    result, _ = await run(request(tmp_path / "ended", program(), target=0.9), Adder())
+    assert result.stopped is not None and "the target is 0.9" in result.stopped
+    assert result.compiled.mean == 1.0 and result.spent.calls <= whole.spent.calls
 
 
 async def test_a_module_that_is_only_synchronous_is_refused(tmp_path: Path) -> None:
