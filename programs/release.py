@@ -126,13 +126,26 @@ def write_release(
         if not home.exists():
             files = {"release.json": canonical_json(asdict(identity)), FILES[identity.kind]: body}
             _write_folder(home, files)
-        digests = {name: digest(data) for name, data in evidence.items()}
-        shown = {**evidence, "digests.json": canonical_json(digests)}
-        (home / "evidence").mkdir(exist_ok=True)
-        _write_folder(home / "evidence" / build_id, shown)
     except OSError as error:
         raise ReleaseNotWritten(f"can't write the release to {str(home)!r}: {error.strerror}") from error
+    add_evidence(home, build_id, evidence)
     return home
+
+
+def add_evidence(home: Path, evidence_id: str, files: Mapping[str, bytes]) -> None:
+    """Puts files with their digests beside a release that is there; its version stays.
+
+    Raises:
+        ReleaseNotWritten: the disk is full or refuses, or there is evidence of that id.
+    """
+    digests = {name: digest(data) for name, data in files.items()}
+    try:
+        (home / "evidence").mkdir(exist_ok=True)
+        _write_folder(home / "evidence" / evidence_id, {**files, "digests.json": canonical_json(digests)})
+    except OSError as error:
+        raise ReleaseNotWritten(
+            f"can't write evidence of {home.parent.name}@{home.name} to {str(home)!r}: {error.strerror}"
+        ) from error
 
 
 def read_release(path: Path) -> Release:

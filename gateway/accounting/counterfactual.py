@@ -16,7 +16,9 @@ _log = logging.getLogger(__name__)
 
 def teacher_usd_per_answer(release: Path) -> float | None:
     """USD per answer as the newest build measured it; None if no teacher was scored or no price was known."""
-    folders = [path for path in (release / "evidence").glob("*") if not path.name.startswith(".")]
+    # Evidence of evaluations has no record of a build.
+    records = (release / "evidence").glob("*/build.json")
+    folders = [path.parent for path in records if not path.parent.name.startswith(".")]
     for folder in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True):
         teacher = _build_record(folder).get("teacher")
         usd = teacher.get("usd_per_answer") if isinstance(teacher, dict) else None

@@ -52,3 +52,11 @@ def test_evidence_that_was_changed_is_not_used(tmp_path: Path) -> None:
 
 def test_a_release_without_evidence_has_no_teacher(tmp_path: Path) -> None:
     assert teacher_usd_per_answer(tmp_path) is None
+
+
+def test_evidence_of_an_evaluation_is_passed_over_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _build(tmp_path, "b1", {"teacher": {"usd_per_answer": 0.002}}, age=9)
+    (tmp_path / "evidence" / "evaluate-1").mkdir()
+    assert teacher_usd_per_answer(tmp_path) == 0.002 and caplog.records == []
