@@ -1,7 +1,7 @@
 """Measures one prediction by any kind of metric: a number, what it is made of, and why.
 
 A metric may be a plain function that gives a number, one that gives `dspy.Prediction(score=, feedback=)` or
-a `Measured`, either of them `async`, or an object that measures itself, such as those of `programs.metrics`.
+a `Measured`, any of them `async`, or an object that measures itself, such as those of `programs.metrics`.
 Knows nothing of models but that one can be handed on to a metric that asks it.
 """
 
@@ -52,12 +52,15 @@ async def measure(
 ) -> Measured:
     """What the metric says of a prediction; `judge` is the model that a judging metric asks.
 
+    A function gets the judge where it has a parameter of that name.
+
     Raises:
         MetricError: the metric gives nothing that can be read as a score, or lacks what it needs to judge.
     """
     if isinstance(metric, Measurer):
         return await metric.measured(example, prediction, trace, judge)
-    verdict = metric(example, prediction, trace)
+    given: dict[str, Any] = {"judge": judge} if "judge" in inspect.signature(metric).parameters else {}
+    verdict = metric(example, prediction, trace, **given)
     if inspect.isawaitable(verdict):
         verdict = await verdict
     return read_verdict(metric, verdict)

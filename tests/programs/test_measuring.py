@@ -7,9 +7,11 @@ import dspy
 import pytest
 
 from programs.errors import MetricError
+from programs.execution import Model
 from programs.measuring import Measured, measure, metric_name
 from programs.metrics import exact_match
 from programs.program import Metric
+from tests.programs.scripted import ScriptedModel
 
 EXAMPLE, PREDICTION = dspy.Example(answer="12"), dspy.Prediction(answer="13")
 
@@ -38,6 +40,18 @@ def test_an_async_function_is_awaited() -> None:
         return True
 
     assert measured(later).score == 1.0
+
+
+def test_a_function_that_takes_a_judge_is_handed_it() -> None:
+    async def asks(
+        example: dspy.Example, prediction: dspy.Prediction, trace: Any = None, judge: Model | None = None
+    ) -> float:
+        assert judge is not None
+        reply = await judge.complete([{"role": "user", "content": prediction.answer}], {"temperature": 0.0})
+        return float(reply.text)
+
+    found = asyncio.run(measure(asks, EXAMPLE, PREDICTION, judge=(model := ScriptedModel("0.75"))))
+    assert (found.score, model.asked) == (0.75, [[{"role": "user", "content": "13"}]])
 
 
 def test_a_functions_own_measurement_is_kept_whole() -> None:
