@@ -49,7 +49,7 @@ def test_the_candidate_alias_moves_and_the_champion_stays(tmp_path: Path) -> Non
 
 
 def test_aliases_that_are_to_be_kept_are_only_set_where_there_are_none(tmp_path: Path) -> None:
-    first, second = plan_draft(), plan_draft(Candidate("told", {}, {"predict": "Add."}))
+    first, second = draft(), draft(Candidate("told", {}, {"predict": "Add."}))
     assert alias_for(tmp_path, first.identity, keep=True) == "champion"
     publish(tmp_path, first, "champion", "b1", FILES)
     assert alias_for(tmp_path, second.identity, keep=True) is None
