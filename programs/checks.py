@@ -3,7 +3,7 @@
 Declared ones (`must_mention`, `is_one_of`, `matches`) are data and travel in a plan; `satisfies` holds a
 function and keeps its program interpreted. A reason names what is wrong and never quotes the answer, which
 may not be shown to anyone. What is checked was written by strangers: every check takes time in proportion
-to the text, and no text over `LONGEST` characters passes one.
+to the text, and no text over `LONGEST` characters passes one, for a pattern `LONGEST_MATCHED`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from programs.mentions import has_words, missing_terms
 
 MOST_CHECK_RETRIES = 3
 LONGEST = 100_000  # characters of one value
+LONGEST_MATCHED = 20_000  # linear too, but the worst patterns take 100 microseconds a character
 _LONGEST_PATTERN = 1_000
 _SHOWN = 120  # characters of a value in a reason
 
@@ -58,7 +59,7 @@ class MustMention:
         text = "\n".join(_texts(outputs.get(self.field)))
         given = _texts(inputs.get(self.of)) if self.of is not None else []
         if any(len(value) > LONGEST for value in (text, *given)):
-            return _too_long(self.field)
+            return _too_long(self.field, LONGEST)
         wanted = [*self.terms, *(value for value in given if has_words(value))]
         missing = ", ".join(repr(_cut(term)) for term in missing_terms(text, wanted))
         return f"{self.field!r} must mention {missing}" if missing else None
@@ -114,8 +115,8 @@ class Matches:
 
     def problem(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str | None:
         texts = [str(item) for item in _items(outputs, self.field)]
-        if any(len(text) > LONGEST for text in texts):
-            return _too_long(self.field)
+        if any(len(text) > LONGEST_MATCHED for text in texts):
+            return _too_long(self.field, LONGEST_MATCHED)
         if outputs.get(self.field) is not None and all(map(self._whole.isinstance_python, texts)):
             return None
         return f"{self.field!r} must match {self.pattern!r} as a whole"
@@ -229,5 +230,5 @@ def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
-def _too_long(field: str) -> str:
-    return f"{field!r} can't be checked: a text is longer than {LONGEST} characters"
+def _too_long(field: str, longest: int) -> str:
+    return f"{field!r} can't be checked: a text is longer than {longest} characters"
