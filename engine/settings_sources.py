@@ -41,6 +41,9 @@ def read_sources(
     dotenv = {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None}
     variables = {**dotenv, **environment}
     merged = _merged(_from_toml(file, required=path is not None), _from_variables(variables))
+    flag, configured = overrides.get("student"), merged.get("student")
+    if _is_url(flag) and _is_url(configured) and flag != configured:
+        merged = _without_default_engine(merged)
     merged = _merged(merged, overrides)
     return Sources(_merged(from_familiar(variables, merged), merged), variables)
 
@@ -73,6 +76,18 @@ def _from_variables(variables: Mapping[str, str]) -> Mapping[str, object]:
         assert isinstance(inner, dict)
         nested = _merged(nested, inner)
     return nested
+
+
+def _is_url(value: object) -> bool:
+    return isinstance(value, str) and "://" in value
+
+
+def _without_default_engine(values: Mapping[str, object]) -> dict[str, object]:
+    """What is said of the one-line student's engine, its price say, does not hold for another address."""
+    engines = values.get("engines")
+    if not isinstance(engines, Mapping):
+        return dict(values)
+    return {**values, "engines": {name: it for name, it in engines.items() if name != "default"}}
 
 
 def _merged(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

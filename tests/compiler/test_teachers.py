@@ -55,6 +55,16 @@ def test_a_hosted_teacher_teaches_by_its_name_and_its_key_is_left_nowhere(here: 
     assert holding(here / "releases", "gpt-4.1-mini") != []
 
 
+def test_a_student_may_be_hosted_too(here: Path) -> None:
+    provider = LMStudio([Downloaded("gpt-4.1-mini", loaded=True)], behind=Adder(), token=KEY)
+    with running(provider) as hosted:
+        variables = {"OPENAI_API_BASE": f"{hosted}/v1", "OPENAI_API_KEY": KEY}
+        done = build("--student", "openai/gpt-4.1-mini", **variables)
+    assert done.exit_code == 0, done.output
+    assert "Gain +50.0 points" in done.stdout
+    assert holding(here, KEY) == []
+
+
 def test_a_refused_key_is_not_shown(here: Path) -> None:
     student = LMStudio([Downloaded("small", loaded=True)], behind=Adder())
     provider = LMStudio([Downloaded("gpt-4.1-mini", loaded=True)], behind=Adder(), token="sk-another")

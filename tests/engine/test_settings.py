@@ -66,6 +66,15 @@ def test_a_price_without_urls_goes_with_the_one_line(tmp_path: Path) -> None:
     assert settings.engines["default"].usd_per_hour == 1.0
 
 
+@pytest.mark.parametrize(("flag", "price"), [("http://a", 1.0), ("http://b", None)])
+def test_the_price_of_the_one_line_is_not_that_of_another_address(
+    tmp_path: Path, flag: str, price: float | None
+) -> None:
+    file = settings_file(tmp_path, 'student = "http://a"\n[engines.default]\nusd_per_hour = 1')
+    settings = read_settings(file, {"student": flag})
+    assert settings.engines["default"] == EngineSettings("default", urls=(flag,), usd_per_hour=price)
+
+
 def test_the_environment_wins_over_dotenv_and_dotenv_over_the_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("SMALLFORGE_GATEWAY__PORT=2\nSMALLFORGE_GATEWAY__METRICS_PORT=2\n")
     found = validated(
