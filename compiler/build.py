@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+from compiler.auto import Budget, settle
 from compiler.bench import Bench, Crew, Pace, Subject
 from compiler.candidate import PLAIN
 from compiler.contenders import Paddock, count_beside, line_up, test_all
@@ -101,6 +102,9 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
 
         report(StageStarted("estimate"))
         known = await foresee(bench, parts, rehearsal, count_beside(program, cast, request.releases))
+        name, budget = optimizer_name(request.optimizer), Budget(request.ceiling, shop.charges)
+        chosen = settle(name, optimizer, bench, known, budget)
+        optimizer = chosen.optimizer
         estimated = estimate(optimizer, known, shop.charges)
         kept = reserve(optimizer, known, shop.charges)
         refuse_unpriced(request.ceiling, kept)
@@ -132,7 +136,7 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         lengths = await measure_lengths(bench.room, candidate, tested)
         findings = Findings(
             asked, parts, candidate, tested, taught, estimated, shop.prices, lowered, looks, stopped,
-            history, duplicates, prompts, lengths,
+            history, duplicates, prompts, lengths, chosen.as_evidence(bench),
         )  # fmt: skip
         seconds = time.monotonic() - begun
         result = decide(request, build_id, draft, findings, shop.spending.spent(), seconds)

@@ -10,7 +10,6 @@ from compiler.contenders import Tested
 from compiler.errors import TargetMissed
 from compiler.events import BuildResult, Contender, Spent
 from compiler.evidence import Findings
-from compiler.optimizers import optimizer_name
 from compiler.publication import Draft, alias_for
 from compiler.request import BuildRequest
 from compiler.statistics import holm, paired_test
@@ -40,7 +39,7 @@ def decide(
         proven=difference.difference > 0 and difference.p < SIGNIFICANCE,
         seconds=seconds,
         spent=spent,
-        optimizer=optimizer_name(request.optimizer),
+        optimizer=findings.optimizer["name"],
         contenders=compare(findings.tested, request.seed),
         stopped=findings.stopped,
         concurrency=request.concurrency,

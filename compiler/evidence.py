@@ -59,6 +59,8 @@ class Findings:
     """Of the unoptimised and the compiled program, as `before` and `after`."""
     lengths: Mapping[str, Lengths]
     """Of the same two."""
+    optimizer: Mapping[str, Any]
+    """The one that was asked for, or chosen, with its arguments and who wrote instructions for it."""
 
     @property
     def before(self) -> Sequence[Answer]:
@@ -94,6 +96,7 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
         "version": result.version,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "asked": findings.asked,
+        "optimizer": findings.optimizer,
         "split": {
             "sizes": {"train": len(parts.train), "dev": len(parts.dev), "test": len(parts.test)},
             "fingerprints": parts.fingerprints(),

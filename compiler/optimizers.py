@@ -10,6 +10,7 @@ from typing import Protocol
 from pydantic import ConfigDict
 
 from compiler.arguments import made
+from compiler.auto import Auto
 from compiler.bench import Bench
 from compiler.better_together import BetterTogether
 from compiler.bootstrap import BootstrapFewShot
@@ -57,6 +58,7 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     "SIMBA": SIMBA,
     "GEPA": GEPA,
     "BetterTogether": BetterTogether,
+    "auto": Auto,
 }
 
 
