@@ -85,4 +85,4 @@ def rollback(name: str, **flags: Any) -> None:
     """Make the previous champion champion again."""
     settings = read_flags(flags)
     click.echo(shelf.rollback(settings.releases, name))
-    mirror(settings, flags, name)
+    mirror(settings, flags, name.partition("@")[0])

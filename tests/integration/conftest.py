@@ -7,6 +7,7 @@ session and stopped with it.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ import pytest
 from openai import OpenAI
 
 BIN = Path(sys.executable).parent
+NONE: Mapping[str, str] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,14 +42,18 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: list[str], folder: Path, ready: str, seconds: float
+    command: list[str], folder: Path, ready: str, seconds: float, surroundings: Mapping[str, str] = NONE
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that serves until the block ends; the block starts when `ready` answers 200."""
+    """A command that serves until the block ends; the block starts when `ready` answers 200.
+
+    `surroundings` are variables beside those of this process.
+    """
     log = folder / f"{command[0]}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(BIN / command[0]), *command[1:]],
             cwd=folder,
+            env={**os.environ, **surroundings},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
