@@ -93,5 +93,5 @@ def test_a_model_that_crashes_now_and_then_does_not_spoil_a_build(here: Path) ->
         done = build("--student", url, "--optimizer", "none", "--concurrency", "2")
     assert done.exit_code == 0, done.output
     # As with the same student on a server that never fails; every crash was one more request.
-    assert "unoptimised  50.0 %" in done.stdout
-    assert len(desktop.bodies) >= 8 + crashing.calls + crashing.calls // 10 - 1 > 30
+    assert "50.0 %" in done.stdout
+    assert len(desktop.bodies) >= 8 + crashing.calls + crashing.calls // 10 - 1 and crashing.calls > 20
