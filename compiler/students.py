@@ -22,6 +22,9 @@ _WORSE = (0, 3, 2, 1, INTERRUPTED)
 """Exit codes, each worse than those before it."""
 
 
+_NONE = ("", "", "", "", "", "", "", "", "no release")
+
+
 class Attempt(NamedTuple):
     """How the build for a student ended; None when it was not begun."""
 
@@ -54,17 +57,17 @@ def run_builds(asked: Mapping[str, Asked], out: Console, err: Console) -> int:
 
 
 def comparison(attempts: Sequence[Attempt]) -> Table:
-    """A line for each student that has a release."""
+    """A line for each student; of one that has no release the sentence says why."""
     table = Table(title="Students", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
     table.add_column("student", overflow="fold")
     for heading in ("zero-shot", "compiled", "95 % interval", "gain", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("tokens per answer", "p50 s", "USD per 1,000"):
-        table.add_column(heading, justify="right", min_width=6)
+    for heading in ("tokens\nin / out", "seconds\np50", "USD per\n1,000"):
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("version", no_wrap=True)
     for student, ended in attempts:
-        if ended is not None and ended.result is not None:
-            table.add_row(Text(student), *_cells(ended.result))
+        result = None if ended is None else ended.result
+        table.add_row(Text(student), *(_NONE if result is None else _cells(result)))
     return table
 
 
@@ -92,14 +95,15 @@ def _ended(asked: Asked, out: Console, err: Console) -> Ended:
 
 def _cells(result: BuildResult) -> tuple[str, ...]:
     compiled, gain = result.compiled, result.difference
-    tokens, usd, seconds = compiled.tokens_per_answer, compiled.usd_per_answer, compiled.seconds_p50
+    read, said = compiled.prompt_tokens_per_answer, compiled.tokens_per_answer
+    usd, seconds = compiled.usd_per_answer, compiled.seconds_p50
     return (
         percent(result.baseline.mean),
         percent(compiled.mean),
         f"{100 * compiled.low:.1f} to {100 * compiled.high:.1f}",
         f"{100 * gain.difference:+.1f}",
         "< 0.0001" if gain.p < 0.0001 else f"{gain.p:.4f}",
-        "unknown" if tokens is None else f"{tokens:.1f}",
+        "unknown" if read is None or said is None else f"{read:,.0f} / {said:,.0f}",
         "unknown" if seconds is None else f"{seconds:.2f}",
         "unknown" if usd is None else f"{1000 * usd:.2g}",
         result.version,
