@@ -20,12 +20,13 @@ from compiler.decision import decide, refuse_below
 from compiler.duplicates import find_duplicates
 from compiler.estimate import describe_cut, estimate, foresee, refuse_unpriced, reserve
 from compiler.events import Began, BuildResult, Event, Finished, Log, Scored, StageStarted
-from compiler.evidence import Findings, evidence_files
+from compiler.evidence import Findings, describe, evidence_files
 from compiler.history import History
 from compiler.lengths import measure_lengths
 from compiler.looks import record_look
 from compiler.lowering import executor
 from compiler.optimizers import make_optimizer, optimizer_name
+from compiler.parameters import settings_of
 from compiler.prompts import prompts_of
 from compiler.proof import REPLIES, lower_proven
 from compiler.publication import check_writable, draft_release, publish
@@ -104,7 +105,8 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         known = await foresee(bench, parts, rehearsal, count_beside(program, cast, request.releases))
         name, budget = optimizer_name(request.optimizer), Budget(request.ceiling, shop.charges)
         chosen = settle(name, optimizer, bench, known, budget)
-        optimizer = chosen.optimizer
+        optimizer, way = chosen.optimizer, chosen.as_evidence(bench)
+        report(describe(request, asked, parts, way))
         estimated = estimate(optimizer, known, shop.charges)
         kept = reserve(optimizer, known, shop.charges)
         refuse_unpriced(request.ceiling, kept)
@@ -116,7 +118,7 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
 
         report(StageStarted("optimise"))
         shop.spending.begin("optimise", kept)
-        candidate, stopped = await search(optimizer, bench)
+        candidate, stopped = await search(chosen.optimizer, bench)
 
         report(StageStarted("lower"))
         lowered = lower_proven(
@@ -136,7 +138,7 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         lengths = await measure_lengths(bench.room, candidate, tested)
         findings = Findings(
             asked, parts, candidate, tested, taught, estimated, shop.prices, lowered, looks, stopped,
-            history, duplicates, prompts, lengths, chosen.as_evidence(bench),
+            history, duplicates, prompts, lengths, way, settings_of(request),
         )  # fmt: skip
         seconds = time.monotonic() - begun
         result = decide(request, build_id, draft, findings, shop.spending.spent(), seconds)

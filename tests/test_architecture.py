@@ -33,7 +33,7 @@ BROAD_EXCEPTS: dict[str, str] = {
     "programs/loading.py:blamed_on": "what a program of the user's own raises becomes a sentence",
     "programs/loading.py:_import": "an installed program's module can raise anything",
     "compiler/scoring.py:score": "one example on which the metric raises scores zero",
-    "compiler/scoring.py:answer": "one example on which the program raises scores zero",
+    "compiler/scoring.py:run": "one example on which the program raises scores zero",
     "gateway/executors.py:interpreted_executor": "the operator's program can raise anything",
     "gateway/routes.py:__call__": "the request boundary: the client gets an error it can read",
 }
