@@ -225,8 +225,9 @@ def test_the_listener_serves_what_was_counted() -> None:
     assert 'gateway_requests_total{model="quiz",release="abc",status="200"} 1.0' in text
 
 
+@pytest.mark.parametrize("stream", [False, True])
 def test_retries_and_answers_that_never_pass_are_counted_apart_from_unreadable_ones(
-    gateway: RunningGateway, client: OpenAI, upstream: Upstream
+    gateway: RunningGateway, client: OpenAI, upstream: Upstream, stream: bool
 ) -> None:
     reading = Reading(gateway, client, "checked")
     for name in (
@@ -236,12 +237,12 @@ def test_retries_and_answers_that_never_pass_are_counted_apart_from_unreadable_o
     ):
         reading.gains(0, name)
     upstream.script = Script(WRONG, then=Script(REPLY))
-    list(client.chat.completions.create(model="checked", messages=ASK, stream=True))
+    list(client.chat.completions.create(model="checked", messages=ASK, stream=stream))
     reading.gains(1, "gateway_check_retries_total")
     reading.gains(0, "gateway_check_failures_total")
     upstream.script = Script(WRONG)
     with pytest.raises(APIStatusError):
-        client.chat.completions.create(model="checked", messages=ASK)
+        client.chat.completions.create(model="checked", messages=ASK, stream=stream)
     reading.gains(2, "gateway_check_retries_total")
     reading.gains(1, "gateway_check_failures_total")
     reading.gains(0, "gateway_parse_failures_total")

@@ -29,7 +29,7 @@ def reason(check: Check, answer: object, **inputs: object) -> str | None:
         ("refund", "Your Refund is due.", True), ("art", "the party", False), ("C++", "in C++, yes", True),
         ("500", "about 1,500 of them", False), ("1,500", "about 1,500.", True), ("?", "Why?", True),
         ("New York", "new\n york", True), ("東京", "私は東京に住む", True), ("straße", "STRASSE", True),
-        ("3", "3.5 litres", False),
+        ("3", "3.5 litres", False), ("ABC", "the ＡＢＣ of it", True),
     ],
 )  # fmt: skip
 def test_a_term_is_mentioned_as_whole_words_in_any_case(term: str, text: str, holds: bool) -> None:

@@ -131,6 +131,27 @@ def test_a_trace_holds_the_calls_of_the_answer_that_passed() -> None:
     assert [prediction.reasoning for _, _, prediction in trace] == ["think", "4, because two and two"]
 
 
+def test_the_reason_goes_to_the_predictor_that_wrote_the_output_not_to_a_later_one() -> None:
+    class AnswerThenTitle(dspy.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.answer = dspy.Predict("question -> answer")
+            self.title = dspy.Predict("answer -> title")
+
+        async def aforward(self, question: str, history: dspy.History) -> dspy.Prediction:
+            found = await self.answer.acall(question=question)
+            named = await self.title.acall(answer=found.answer)
+            return dspy.Prediction(answer=found.answer, title=named.title)
+
+    program = replace(PROGRAM, checks=(matches("answer", "four"),))
+    replies = [f"[[ ## {name} ## ]]\n{text}" for name, text in (
+        ("answer", "4"), ("title", "A sum"), ("answer", "four"), ("title", "A sum"),
+    )]  # fmt: skip
+    outcome = ask(InterpretedExecutor(AnswerThenTitle(), program, make_lm), model := ScriptedModel(replies))
+    assert outcome.outputs == {"answer": "four", "title": "A sum"}
+    assert ["can't be accepted" in messages[-1]["content"] for messages in model.asked] == [0, 0, 1, 0]
+
+
 def test_a_module_that_asks_no_model_is_not_run_again() -> None:
     class Constant(dspy.Module):
         async def aforward(self, question: str, history: dspy.History) -> dspy.Prediction:
