@@ -22,10 +22,12 @@ from compiler.candidate import Candidate
 from compiler.contenders import Tested
 from compiler.cost import cost_of
 from compiler.duplicates import Duplicates
-from compiler.events import BuildResult, Estimated, Look, Role
+from compiler.events import BuildResult, Described, Estimated, Look, Role
 from compiler.history import History
 from compiler.lengths import Lengths
+from compiler.parameters import parameters_of, settings_of
 from compiler.proof import Lowered
+from compiler.request import BuildRequest
 from compiler.split import Parts
 from engine.prices import Price
 from programs.data import content_key
@@ -61,6 +63,8 @@ class Findings:
     """Of the same two."""
     optimizer: Mapping[str, Any]
     """The one that was asked for, or chosen, with its arguments and who wrote instructions for it."""
+    settings: Mapping[str, Any]
+    """What was chosen for this build and does not make it another one: limits, files."""
 
     @property
     def before(self) -> Sequence[Answer]:
@@ -77,6 +81,16 @@ def evidence_files(result: BuildResult, findings: Findings) -> dict[str, bytes]:
         "scorecard.jsonl": b"".join(_rows(findings)),
         "prompts.json": orjson.dumps(findings.prompts, option=orjson.OPT_INDENT_2),
     }
+
+
+def describe(
+    request: BuildRequest, asked: Mapping[str, Any], parts: Parts, optimizer: Mapping[str, Any]
+) -> Described:
+    """What is known before the search, under the names that `build.json` will give it."""
+    known = {"asked": asked, "optimizer": optimizer, "settings": settings_of(request)}
+    return Described(
+        parameters_of({**known, "split": {"sizes": _sizes(parts)}, "libraries": library_versions()})
+    )
 
 
 def library_versions() -> dict[str, str]:
@@ -97,8 +111,9 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "asked": findings.asked,
         "optimizer": findings.optimizer,
+        "settings": findings.settings,
         "split": {
-            "sizes": {"train": len(parts.train), "dev": len(parts.dev), "test": len(parts.test)},
+            "sizes": _sizes(parts),
             "fingerprints": parts.fingerprints(),
             "notes": parts.notes,
             "earlier_looks_at_test": len(findings.looks),
@@ -133,6 +148,10 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
         "seconds": result.seconds,
         "libraries": library_versions(),
     }
+
+
+def _sizes(parts: Parts) -> dict[str, int]:
+    return {"train": len(parts.train), "dev": len(parts.dev), "test": len(parts.test)}
 
 
 def _rows(findings: Findings) -> list[bytes]:

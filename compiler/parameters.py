@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from compiler.request import BuildRequest
@@ -17,11 +17,10 @@ from programs.release import canonical_json, digest
 _ROLES = ("student", "teacher", "proposer")
 
 
-def settings_of(request: BuildRequest, optimizer: Any) -> dict[str, Any]:
-    """What was chosen beside what makes two builds the same: every argument of the optimiser, the limits."""
+def settings_of(request: BuildRequest) -> dict[str, Any]:
+    """What was chosen beside what makes two builds the same: files, limits."""
     paths = {name: path and str(path) for name, path in asdict(request.data).items()}
     return {
-        "arguments": {field.name: getattr(optimizer, field.name) for field in fields(optimizer)},
         "concurrency": request.concurrency,
         "ceiling": request.ceiling._asdict(),
         "target": request.target,
@@ -36,10 +35,11 @@ def parameters_of(build: Mapping[str, Any]) -> dict[str, str]:
     A value that is not set is left out, a model's identity becomes its name, model and a short digest.
     """
     asked, split = build.get("asked", {}), build.get("split", {})
-    settings = build.get("settings", {})
+    settings, optimizer = build.get("settings", {}), build.get("optimizer", {})
     found: dict[str, Any] = {
-        "optimizer": asked.get("optimizer"),
-        **_under("optimizer", settings.get("arguments", asked.get("arguments"))),
+        "optimizer": optimizer.get("name", asked.get("optimizer")),
+        "optimizer_asked": asked.get("optimizer"),
+        **_under("optimizer", optimizer.get("arguments", asked.get("arguments"))),
         "seed": asked.get("seed"),
         "token_price_weight": asked.get("token_price_weight"),
         **_under("sampling", asked.get("sampling")),

@@ -93,7 +93,7 @@ def test_mlflow_itself_reads_the_answers_as_a_table(built: House, server: str) -
     )
     command = [sys.executable, "-c", script, server, searched(server).info.run_id]
     rows, *columns = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert rows == "40" and {"program", "expected", "output", "score"} <= set(columns)
+    assert int(rows) >= 40 and {"program", "expected", "output", "score"} <= set(columns)
 
 
 def test_releases_are_registered_under_the_aliases_they_have_on_disk(built: House, server: str) -> None:
