@@ -49,25 +49,30 @@ class Ensemble:
         require_plan(bench.subject, bench.train, "Ensemble")
         self._check(bench)
         race = await self._search().race(bench, keep=self.size)
-        (_, alone), *_ = best = race.best()
-        candidate = EnsembleCandidate(
-            f"{self.reduce} of {self.size}", members=[member for member, _ in best], reduce=self.reduce
-        )
+        best = race.best()
+        if len(best) < FEWEST_MEMBERS:
+            bench.report(Log("Fewer than two candidates fit the student's window: nothing to vote with."))
+            return race.winner()
+        members = [member for member, _ in best]
+        asked = EnsembleCandidate(f"{self.reduce} of {len(members)}", members=members, reduce=self.reduce)
         # At temperature 0 the members' answers are known from the race: this asks nothing anew.
-        score = await score_alone(candidate, bench)
-        if score <= alone:
+        found, together = await score_alone(asked, bench)
+        alone = best[0][1]
+        if together <= alone:
             bench.report(
                 Log(
-                    f"The ensemble scores {score:.3f} on the dev examples, its best member alone "
+                    f"The ensemble scores {together:.3f} on the dev examples, its best member alone "
                     f"{alone:.3f}: it is released as asked, but BootstrapFewShotWithRandomSearch would give "
-                    f"as much with one call an answer instead of {self.size}."
+                    f"as much with one call an answer instead of {len(members)}."
                 )
             )
-        bench.offer(candidate, score)
-        return candidate
+        return found
 
     def expected_runs(self, train: int, dev: int, pass_rate: float) -> Runs:
-        return self._search().expected_runs(train, dev, pass_rate)._replace(members=self.size)
+        one = self._search().expected_runs(train, dev, pass_rate)
+        # Each further member is run on all dev examples; none is run more than once.
+        scored = min(one.scored + dev * (self.size - 1), dev * (self.num_candidate_programs + 3))
+        return one._replace(scored=scored, members=self.size)
 
     def _search(self) -> BootstrapFewShotWithRandomSearch:
         return BootstrapFewShotWithRandomSearch(

@@ -68,9 +68,8 @@ class KNNFewShot:
             embedder=embedder,
             k=self.k,
         )
-        score = await score_alone(candidate, bench)
-        bench.offer(candidate, score)
-        return candidate
+        found, _ = await score_alone(candidate, bench)
+        return found
 
     def expected_runs(self, train: int, dev: int, pass_rate: float) -> Runs:
         return Runs(taught=round(min(train, self.num_demos / pass_rate)), scored=dev, demos=self.k)

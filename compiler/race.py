@@ -210,10 +210,10 @@ class Race:
         return min(done or self._entrants, key=lambda e: (e.behind, e.rank))
 
 
-async def score_alone(candidate: Candidate, ground: Ground) -> float:
-    """The mean of a candidate that races against none; 0 for one that does not fit."""
+async def score_alone(candidate: Candidate, ground: Ground) -> tuple[Candidate, float]:
+    """The candidate, cut down until it fits, and its mean; PLAIN and 0 where it never fits."""
     race = Race(ground, 1)
     await race.enter(0, candidate)
     race.close()
     await race.run()
-    return race.best()[0][1] if race.best() else 0.0
+    return race.best()[0] if race.best() else (PLAIN, 0.0)

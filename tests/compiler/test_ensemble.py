@@ -68,6 +68,13 @@ async def test_a_build_releases_an_ensemble_and_pays_for_all_members(tmp_path: P
     assert before is not None and after is not None and after > 3 * before
 
 
+async def test_one_that_is_left_for_want_of_room_is_no_ensemble(tmp_path: Path) -> None:
+    asked = request(tmp_path, program(), optimizer="Ensemble", arguments=SMALL)
+    events = [event async for event in build(asked, Cast(Bound(Adder(), context_tokens=220)))]
+    assert isinstance(events[-1], Finished)
+    assert read_release(events[-1].result.path).identity.kind == "plan"
+
+
 async def test_a_program_of_several_predictors_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
     adder = Adder()
     with pytest.raises(ProgramUnusable, match=r"Ensemble can't optimise program 'sums'.*TwoSteps"):
@@ -97,8 +104,9 @@ def test_an_unknown_reducer_is_refused_with_the_known_ones() -> None:
 
 
 def test_it_foresees_that_an_answer_takes_all_members() -> None:
-    runs = Ensemble(size=4).expected_runs(200, 100, 0.5)
-    assert (runs.scored, runs.members) == (1100, 4)
+    runs, few = Ensemble(size=4).expected_runs(200, 100, 0.5), Ensemble(size=2).expected_runs(200, 100, 0.5)
+    assert (runs.members, few.members) == (4, 2) and few.scored <= runs.scored <= 1100
+    assert Ensemble(size=11).expected_runs(200, 100, 0.5).scored == 1100
 
 
 def test_an_ensembles_longest_prompt_is_its_longest_members() -> None:

@@ -75,6 +75,16 @@ async def test_a_build_releases_neighbours_and_measures_them_as_they_are_served(
     assert "What is 8 + 4?" in adder.asked[-1][-3]["content"], "the row that asks the same is the nearest"
 
 
+@pytest.mark.parametrize(("tokens", "kind"), [(280, "neighbours"), (220, "plan")])
+async def test_what_is_released_fits_the_window(tmp_path: Path, tokens: int, kind: str) -> None:
+    asked = request(tmp_path, program(), optimizer="KNNFewShot", arguments={"k": 3})
+    events = [event async for event in build(asked, Cast(Bound(Adder(), context_tokens=tokens)))]
+    assert isinstance(events[-1], Finished)
+    release = read_release(events[-1].result.path)
+    assert release.identity.kind == kind
+    assert release.neighbours is None or release.neighbours.k == 1
+
+
 async def test_a_program_of_several_predictors_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
     adder = Adder()
     with pytest.raises(

@@ -7,7 +7,7 @@ import dspy
 import pytest
 
 from compiler.answers import Answer
-from compiler.candidate import Candidate
+from compiler.candidate import PLAIN, Candidate
 from compiler.errors import SearchEnded
 from compiler.events import CandidateScored
 from compiler.race import Race, score_alone
@@ -204,6 +204,7 @@ async def test_a_candidate_that_does_not_fit_is_not_asked() -> None:
 
 async def test_a_candidate_may_be_scored_alone() -> None:
     track = Track({"one": [0.25] * N})
-    assert await score_alone(Candidate("one"), track) == 0.25
+    one = Candidate("one")
+    assert await score_alone(one, track) == (one, 0.25)
     track.too_long = {"one"}
-    assert await score_alone(Candidate("one"), track) == 0.0
+    assert await score_alone(one, track) == (PLAIN, 0.0)
