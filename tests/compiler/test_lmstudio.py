@@ -38,7 +38,7 @@ def studio(*models: Downloaded) -> LMStudio:
 def test_a_student_in_lm_studio_becomes_a_release(here: Path) -> None:
     desktop = studio(Downloaded("small", loaded_context=6000))
     with running(desktop) as url:
-        done = build("--student", url)
+        done = build("--student", url, "--optimizer", "BootstrapFewShot")
     assert done.exit_code == 0, done.output
     assert "Gain +50.0 points" in done.stdout and "Lowered to a plan" in done.stdout
     assert desktop.loads == ["small"]
@@ -59,7 +59,9 @@ def test_one_lm_studio_is_student_and_teacher_by_the_variables_its_users_have(he
     desktop = studio(Downloaded("small"), Downloaded("publisher/big"))
     with running(desktop) as url:
         variables = {"LM_STUDIO_API_URL": f"{url}/v1", "LM_STUDIO_CHAT_MODEL": "publisher/big"}
-        done = build("--teacher", "lmstudio", STUDENT_MODEL="small", **variables)
+        done = build(
+            "--teacher", "lmstudio", "--optimizer", "BootstrapFewShot", STUDENT_MODEL="small", **variables
+        )
     assert done.exit_code == 0, done.output
     asked = {str(body["model"]) for body in desktop.bodies}
     assert asked == {"small", "publisher/big"} and sorted(desktop.loads) == ["publisher/big", "small"]
@@ -69,7 +71,7 @@ def test_a_teacher_there_can_be_named_by_engine_and_model(here: Path) -> None:
     desktop = studio(Downloaded("small"), Downloaded("publisher/big"))
     with running(desktop) as url:
         variables = {"LM_STUDIO_API_URL": url, "LM_STUDIO_CHAT_MODEL": "small"}
-        done = build("--teacher", "lmstudio/publisher/big", **variables)
+        done = build("--teacher", "lmstudio/publisher/big", "--optimizer", "BootstrapFewShot", **variables)
     assert done.exit_code == 0, done.output
     assert sorted(desktop.loads) == ["publisher/big", "small"]
 

@@ -47,7 +47,8 @@ def test_a_hosted_teacher_teaches_by_its_name_and_its_key_is_left_nowhere(here: 
     # A provider is a server too; LiteLLM sends OpenAI's models where OPENAI_API_BASE says.
     provider = LMStudio([Downloaded("gpt-4.1-mini", loaded=True)], behind=Adder(), token=KEY)
     with running(student) as url, running(provider) as hosted:
-        done = build("--student", url, "--teacher", "openai/gpt-4.1-mini", OPENAI_API_BASE=f"{hosted}/v1")
+        models = ["--student", url, "--teacher", "openai/gpt-4.1-mini"]
+        done = build(*models, "--optimizer", "BootstrapFewShot", OPENAI_API_BASE=f"{hosted}/v1")
     assert done.exit_code == 0, done.output
     assert len(provider.bodies) > 5
     assert KEY not in done.output
@@ -59,7 +60,7 @@ def test_a_student_may_be_hosted_too(here: Path) -> None:
     provider = LMStudio([Downloaded("gpt-4.1-mini", loaded=True)], behind=Adder(), token=KEY)
     with running(provider) as hosted:
         variables = {"OPENAI_API_BASE": f"{hosted}/v1", "OPENAI_API_KEY": KEY}
-        done = build("--student", "openai/gpt-4.1-mini", **variables)
+        done = build("--student", "openai/gpt-4.1-mini", "--optimizer", "BootstrapFewShot", **variables)
     assert done.exit_code == 0, done.output
     assert "Gain +50.0 points" in done.stdout
     assert holding(here, KEY) == []
