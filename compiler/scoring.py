@@ -54,9 +54,12 @@ class Judge:
         self._tried += 1
         try:
             measured = await measure(self._metric, example, dspy.Prediction(**outputs), trace, self._model)
-        except (CompilerError, EngineError):
+        except CompilerError:
             raise
-        except Exception as error:  # noqa: BLE001 - the metric is the user's code
+        except Exception as error:
+            # An engine's error that concerns one prompt, as one that is too long, is no failure of the model.
+            if isinstance(error, EngineError) and getattr(self._model, "failure", error) is not None:
+                raise
             self._failed, self._last = self._failed + 1, error
             if self._tried >= _METRIC_TRIES:
                 self.check()
