@@ -14,6 +14,7 @@
     │   └── StateNotWritten       the disk is full or refuses
     ├── SearchEnded               the search is over before it is through; what it found goes on being built
     ├── TargetMissed              built and released, but below what was asked: exit code 3
+    ├── PromotionRefused          not shown to be better than the champion, or worse on a guard: exit code 3
     └── BuildFault                our own mistake: exit code 1
 
 Errors of `programs` and `engine` pass through a build unchanged; their texts are sentences too.
@@ -80,6 +81,12 @@ class SearchEnded(CompilerError):
 
 class TargetMissed(CompilerError):
     """The release is written; its score or gain is below what the request asked for."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class PromotionRefused(CompilerError):
+    """Nothing was moved; its text holds the numbers and what to do."""
 
     exit_code: ClassVar[int] = 3
 

@@ -64,12 +64,25 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True)
+class GuardSettings:
+    """By how much a release may be worse than the champion that it replaces; None is no limit.
+
+    Unparseable replies by their share of all, cost and median latency by their share of the champion's.
+    """
+
+    max_unparseable_increase: float = 0.01
+    max_cost_increase: float | None = None
+    max_latency_increase: float | None = None
+
+
+@dataclass(frozen=True)
 class CompilerSettings:
     """How builds run: calls in flight, where they are logged, what they may cost in all."""
 
     concurrency: int = 16
     mlflow_uri: str | None = None
     max_usd: float | None = None
+    guards: GuardSettings = GuardSettings()
 
 
 @dataclass(frozen=True)
@@ -109,7 +122,10 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
         students={name: Binding(name, it.engine, it.model) for name, it in found.students.items()},
         teachers={name: Binding(name, it.engine, it.model) for name, it in found.teachers.items()},
         gateway=GatewaySettings(**found.gateway.model_dump()),
-        compiler=CompilerSettings(**found.compiler.model_dump()),
+        compiler=CompilerSettings(
+            guards=GuardSettings(**found.compiler.guards.model_dump()),
+            **found.compiler.model_dump(exclude={"guards"}),
+        ),
         keys={
             provider: key
             for provider, names in KEY_VARIABLES.items()

@@ -15,6 +15,7 @@ from engine.errors import SettingsInvalid
 from engine.settings_sources import Sources
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -57,12 +58,21 @@ class Gateway(_Table):
     strict: bool = False
 
 
+class Guards(_Table):
+    """[compiler.guards]"""
+
+    max_unparseable_increase: Share = 0.01
+    max_cost_increase: Share | None = None
+    max_latency_increase: Share | None = None
+
+
 class Compiler(_Table):
     """[compiler]"""
 
     concurrency: Annotated[int, Field(ge=1)] = 16
     mlflow_uri: str | None = None
     max_usd: Usd | None = None
+    guards: Guards = Guards()
 
 
 class Top(_Table):
@@ -167,4 +177,6 @@ def _known_names(place: tuple[int | str, ...]) -> list[str]:
         "compiler": Compiler,
     }
     table = tables[str(place[0])] if place else Top
+    if place == ("compiler", "guards"):
+        table = Guards
     return sorted(table.model_fields)

@@ -31,6 +31,16 @@ def sources(folder: Path, text: str = "", variables: Mapping[str, str] | None = 
     return read_sources(settings_file(folder, text), variables or {}, {})
 
 
+def test_guards_of_a_promotion_are_settings_too(tmp_path: Path) -> None:
+    text = "[compiler.guards]\nmax_cost_increase = 0.1\n"
+    guards = read_settings(settings_file(tmp_path, text)).compiler.guards
+    assert (guards.max_cost_increase, guards.max_unparseable_increase) == (0.1, 0.01)
+    assert mistakes_in(tmp_path, "[compiler.guards]\nmax_cost = 1\nmax_latency_increase = -1\n") == (
+        "compiler.guards.max_latency_increase = -1: input should be greater than or equal to 0",
+        "compiler.guards.max_cost is no setting; did you mean 'max_cost_increase'?",
+    )
+
+
 def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
     settings = read_settings(settings_file(tmp_path, ""))
     assert settings == Settings()
