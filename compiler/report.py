@@ -128,12 +128,15 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "compared": sum(group.n for group in groups),
         "faults": faults_of(evidence.rows),
         "failures": (analysis.get("groups") or [])[:_MOST_GROUPS],
-        "tokens": _tokens(evidence),
-        "prompts": compare_prompts(*_both(evidence.prompts)),
+        "tokens": _tokens(build.get("prompt") or {}),
+        "reckoned": any(side.get("counting") == "reckoned" for side in (build.get("prompt") or {}).values()),
+        "note": evidence.prompts.get("note"),
+        "prompts": compare_prompts(*_both(evidence.prompts), (build.get("candidate") or {}).get("demos")),
         "most_messages": MOST_MESSAGES,
-        "cost_lines": [],
+        "cost_lines": _cost_lines(build),
+        "duplicates": build.get("duplicates") or {},
         "data_lines": _data_lines(build),
-        "command": _command(build["asked"]),
+        "command": _command(build["asked"], build.get("settings") or {}),
     }
 
 
@@ -147,14 +150,21 @@ def _charts(candidates: Sequence[Mapping[str, Any]], chosen: str) -> list[tuple[
 
 def _data_lines(build: Mapping[str, Any]) -> list[str]:
     """What to know about the examples before believing the scores."""
-    split, lines = build["split"], []
+    split, lines = build["split"], ["Nobody had looked at these test examples before."]
     looks = split["earlier_looks_at_test"]
-    lines.append(
-        "No build had looked at these test examples before."
-        if not looks
-        else f"{looks} other build{'s' if looks != 1 else ''} had looked at these test examples before: "
-        "a number that grows is a reason for new ones."
-    )
+    if looks:
+        times = "once" if looks == 1 else f"{looks:,} times"
+        lines = [f"These test examples were looked at {times} before; when that grows, take new ones."]
+    doubled = build.get("duplicates")
+    if doubled and not doubled["rows"]:
+        lines.append("No test row is nearly a training or dev row.")
+    elif doubled:
+        rest = doubled.get("score_without")
+        told = f"; without them the score is {report_text.percent(rest['mean'])}" if rest else ""
+        lines.append(
+            f"Test rows that are nearly training or dev rows: {doubled['rows']:,} "
+            f"({report_text.percent(doubled['share'])}){told}."
+        )
     return [*lines, *(report_text.one_line(note, 300) for note in split.get("notes") or [])]
 
 
@@ -176,38 +186,59 @@ def _both(prompts: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, A
     return prompts.get("before") or {}, prompts.get("after") or {}
 
 
-def _tokens(evidence: Evidence) -> list[dict[str, Any]]:
-    """The parts of a call before and after, as shares of the larger one."""
-    inputs = [
-        sum(len(report_text.plain(value, 10**9)) for value in row["inputs"].values())
-        for row in evidence.rows
-        if row.get("inputs")
-    ]
-    typical = sum(inputs) / len(inputs) if inputs else 0.0
+def _tokens(lengths: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The parts of a call before and after."""
     sides = []
-    for name, title, prompts in zip(
-        ("before", "after"), ("Unoptimised", "Compiled"), _both(evidence.prompts), strict=True
-    ):
-        summary = evidence.build["scores"][name]
-        parts = token_parts(
-            prompts, typical, summary.get("prompt_tokens_per_answer"), summary.get("tokens_per_answer")
-        )
+    for name, title in (("before", "Unoptimised"), ("after", "Compiled")):
+        parts = token_parts(lengths.get(name) or {})
         if parts:
             sides.append({"title": title, "parts": parts, "total": sum(part.tokens for part in parts)})
     return sides
 
 
-def _command(asked: Mapping[str, Any]) -> str:
-    """What builds it again; files of rows and ceilings are not part of a build's identity."""
+def _cost_lines(build: Mapping[str, Any]) -> list[str]:
+    """What it took beside what was expected, and when it has paid for itself."""
+    took, expected = report_text.duration(build["seconds"]), build.get("estimated")
+    lines = [f"It ran {took}."]
+    if expected:
+        lines = [f"It ran {took}; about {report_text.duration(expected['seconds'])} were expected."]
+    cost = build.get("cost")
+    if not cost:
+        return lines
+    own, teacher = cost.get("usd_per_1000"), cost.get("teacher_usd_per_1000")
+    if own is not None and teacher is not None:
+        lines.append(
+            f"1,000 answers cost {report_text.usd(own)} USD; the teacher alone would take "
+            f"{report_text.usd(teacher)} USD and {report_text.count(cost['teacher_tokens_per_1000'])} tokens."
+        )
+    if cost.get("break_even") is not None:
+        paid = f"{report_text.usd(cost['build_usd'])} USD"
+        return [*lines, f"The build's {paid} are back after {cost['break_even']:,} answers."]
+    return [*lines, f"No break-even: {cost['reason']}."]
+
+
+def _command(asked: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """What builds it again, from the folder in which it was built."""
     words = ["compiler", "build", asked["program"], "--optimizer", asked["optimizer"]]
+    files = settings.get("files") or {}
+    for option, split in (("--data", "train"), ("--dev", "dev"), ("--test", "test")):
+        if files.get(split):
+            words += [option, files[split]]
     for name, value in asked["arguments"].items():
         text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
         words += ["--set", f"{name}={text}"]
     words += ["--seed", str(asked["seed"])]
     for role in ("student", "teacher", "proposer"):
-        name = (asked.get(role) or {}).get("name", _DEFAULT_STUDENT)
-        if name != _DEFAULT_STUDENT:
+        name = (asked.get(role) or {}).get("name")
+        if name and (role, name) != ("student", _DEFAULT_STUDENT):
             words += [f"--{role}", name]
-    if asked.get("token_price_weight"):
-        words += ["--token-price-weight", f"{asked['token_price_weight']:g}"]
+    ceiling = settings.get("ceiling") or {}
+    numbers = {
+        "--token-price-weight": asked.get("token_price_weight") or None,
+        **{f"--max-{what}": ceiling.get(what) for what in ("usd", "calls", "minutes")},
+        "--target": settings.get("target"),
+        "--gain": settings.get("required_gain"),
+    }
+    for option, number in numbers.items():
+        words += [] if number is None else [option, f"{number:g}"]
     return shlex.join(words)

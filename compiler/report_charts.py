@@ -63,7 +63,7 @@ def score_against_cost(candidates: Candidates, chosen: str) -> str | None:
 
 def search_progress(candidates: Candidates, chosen: str) -> str | None:
     """Every candidate, and the best so far, in the order of the search; None where nothing was scored."""
-    tried = list(candidates)[:_MOST_MARKS]
+    tried = [one for one in candidates if one["n"]][:_MOST_MARKS]
     if not tried:
         return None
     by_calls = len({one["calls"] for one in tried}) > len(tried) / 2
@@ -89,7 +89,7 @@ def search_progress(candidates: Candidates, chosen: str) -> str | None:
 
 def _costs(candidates: Candidates) -> tuple[list[tuple[float, Mapping[str, Any]]], str]:
     for field, label in (("prompt_tokens", "Prompt tokens"), ("demos", "Demonstrations in the prompt")):
-        known = [(float(one[field]), one) for one in candidates if one.get(field) is not None]
+        known = [(float(one[field]), one) for one in candidates if one["n"] and one.get(field) is not None]
         if len({cost for cost, _ in known}) > 1:
             return known[:_MOST_MARKS], label
     return [], ""

@@ -55,44 +55,39 @@ class Part(NamedTuple):
     tokens: float
 
 
-def compare_prompts(before: Prompts, after: Prompts) -> dict[str, list[Compared]]:
+def compare_prompts(
+    before: Prompts, after: Prompts, demonstrations: int | None = None
+) -> dict[str, list[Compared]]:
     """Message by message, for each predictor; the longer they are together, the more each is shortened."""
     names = list(after)[:_MOST_PROMPTS]
     many = sum(min(len(side.get(name, ())), MOST_MESSAGES) for side in (before, after) for name in names)
     most = min(_MOST_OF_A_MESSAGE, _MOST_OF_ALL // max(many, 1))
-    return {name: list(_messages(before.get(name, ()), after[name], most)) for name in names}
+    plain = {name: before.get(name) or before.get(name.partition(" (member ")[0], ()) for name in names}
+    found = {}
+    for name in names:
+        replies = sum(message["role"] == "assistant" for message in after[name])
+        # One that has past turns is shown as several.
+        word = "demonstration" if demonstrations in (None, replies) else "demonstrated turn"
+        found[name] = list(_messages(plain[name], after[name], most, word))
+    return found
 
 
-def token_parts(prompts: Prompts, inputs: float, prompt: float | None, reply: float | None) -> list[Part]:
-    """What each part of a call takes, in the mean.
-
-    `inputs` are the characters of an example's inputs. The engine counts whole prompts only: their tokens
-    are shared out by characters. Empty where they were not counted.
-    """
-    if not prompt or not prompts:
-        return []
-    pieces: list[tuple[str, Any, float]] = []
-    for name, messages in prompts.items():
-        whose = f" of {name}" if len(prompts) > 1 else ""
-        shown = 0
-        for index, message in enumerate(messages):
-            size = len(message["content"])
-            if message["role"] == "system":
-                pieces.append((f"System{whose}", "system", size))
-            elif index == len(messages) - 1:
-                pieces.append((f"Request{whose}", "request", size + inputs))
-            elif message["role"] == "assistant" and pieces and pieces[-1][1] == "demonstration":
-                title, kind, so_far = pieces.pop()
-                pieces.append((title, kind, so_far + size))
-            else:
-                shown += 1
-                pieces.append((f"Demonstration {shown}{whose}", "demonstration", size))
-    total = sum(size for _, _, size in pieces) or 1.0
-    parts = [Part(title, kind, prompt * size / total) for title, kind, size in pieces]
-    return [*parts, *([Part("Reply", "reply", reply)] if reply else [])]
+def token_parts(lengths: Mapping[str, Any]) -> list[Part]:
+    """What each part of a call takes; empty where nobody counted."""
+    request, shown = lengths.get("request") or {}, lengths.get("demonstrations") or []
+    parts: list[tuple[str, Any, float | None]] = [
+        ("Instructions", "system", lengths.get("system")),
+        *((f"Demonstration {number}", "demonstration", size) for number, size in enumerate(shown, 1)),
+        ("Request", "request", request.get("mean")),
+        ("Reply", "reply", lengths.get("reply")),
+    ]
+    known = [Part(title, kind, size) for title, kind, size in parts if size is not None]
+    return known if len(known) == len(parts) else []
 
 
-def _messages(before: Sequence[Message], after: Sequence[Message], most: int) -> Iterator[Compared]:
+def _messages(
+    before: Sequence[Message], after: Sequence[Message], most: int, word: str
+) -> Iterator[Compared]:
     """First and last message are each other's counterparts; those between, where they are the same."""
     ends = [(0, 0), (len(before) - 1, len(after) - 1)] if before else []
     counterpart = {there: here for here, there in ends if here >= 0}
@@ -103,8 +98,9 @@ def _messages(before: Sequence[Message], after: Sequence[Message], most: int) ->
     shown = 0
     for index, message in enumerate(after):
         shown += message["role"] == "assistant"
+        number = shown if message["role"] == "assistant" else shown + 1
         old = before[counterpart[index]]["content"] if index in counterpart else None
-        yield _compared(message, old, _title(message, index, len(after), shown), most)
+        yield _compared(message, old, _title(message, index, len(after), f"{word} {number}"), most)
     kept = set(counterpart.values())
     for index, message in enumerate(before):
         if index not in kept:
@@ -117,12 +113,12 @@ def _key(message: Message) -> tuple[str, str]:
     return message["role"], message["content"]
 
 
-def _title(message: Message, index: int, many: int, shown: int) -> str:
+def _title(message: Message, index: int, many: int, shown: str) -> str:
     if message["role"] == "system":
         return "instructions"
     if index == many - 1:
         return "the request, with a hole for each input"
-    return f"demonstration {shown if message['role'] == 'assistant' else shown + 1}"
+    return shown
 
 
 def _compared(message: Message, old: str | None, title: str, most: int) -> Compared:
