@@ -20,6 +20,7 @@ from compiler.events import Event, Scored, Stage
 from compiler.ledger import RecordedReply
 from compiler.together import together
 from engine.errors import ContextWindowExceeded, EngineError, EngineRequestRefused
+from programs.ensemble import EnsembleExecutor
 from programs.errors import CheckFailed
 from programs.execution import Delta, Executor, Model, Outcome, PlanExecutor, RunFailed
 from programs.measuring import Measured, measure
@@ -167,7 +168,9 @@ def _sentence(error: Exception) -> str:
 def request_inputs(executor: Executor, example: dspy.Example) -> dict[str, Any]:
     """The example's inputs that the program takes, past turns as the list that a request carries."""
     names = {field.name for field in executor.inputs}
-    turns_of = executor.plan.history if isinstance(executor, PlanExecutor) else executor.chat.history
+    turns_of = executor.chat.history
+    if isinstance(executor, PlanExecutor | EnsembleExecutor):
+        turns_of = executor.plan.history
     values = {}
     for name, value in example.inputs().items():
         if name in names:

@@ -120,6 +120,11 @@ def write_release(
     """
     if digest(body) != identity.body:
         raise ReleaseInvalid("the body is not the one its identity names")
+    if len(body) > _LARGEST_FILE:
+        raise ReleaseNotWritten(
+            f"{FILES[identity.kind]} would have {len(body):,} bytes, which is more than the "
+            f"{_LARGEST_FILE:,} that a release is read with; keep fewer or shorter demonstrations"
+        )
     home = root / identity.program / identity.version
     try:
         home.parent.mkdir(parents=True, exist_ok=True)

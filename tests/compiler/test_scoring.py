@@ -9,7 +9,7 @@ import pytest
 
 from compiler.answers import Answer, summarise
 from compiler.calls import Books, RecordedModel
-from compiler.candidate import PLAIN
+from compiler.candidate import PLAIN, Candidate, EnsembleCandidate
 from compiler.charge import Unknown
 from compiler.errors import MetricFailed
 from compiler.events import Scored
@@ -19,6 +19,7 @@ from compiler.scoring import Judge, Scorer, request_inputs, score_all
 from compiler.spending import Spending
 from engine.chat import Reply, Usage
 from engine.errors import EngineUnreachable
+from programs.ensemble import EnsembleExecutor
 from programs.execution import Executor, PlanExecutor
 from programs.program import Program, Sampling
 from tests.compiler.scripted import Adder, Collected, TwoSteps, chain, program, right_sum, sums
@@ -122,11 +123,21 @@ async def test_answers_are_in_the_examples_order_however_they_arrive(tmp_path: P
     assert [answer.score for answer in scored] == [float((n + n // 2) % 2 == 0) for n in range(12)]
 
 
-def test_past_turns_become_the_list_that_a_request_carries() -> None:
+@pytest.mark.parametrize(
+    ("candidate", "kind"),
+    [
+        (PLAIN, PlanExecutor),
+        (EnsembleCandidate("both", members=[PLAIN, PLAIN], reduce="first"), EnsembleExecutor),
+    ],
+    ids=["plan", "ensemble"],
+)
+def test_past_turns_become_the_list_that_a_request_carries(
+    candidate: Candidate, kind: type[Executor]
+) -> None:
     asked = program(lambda: dspy.Predict("question, history: dspy.History -> answer"))
-    runs = executor(asked.make_module(), asked, PLAIN)
+    runs = executor(asked.make_module(), asked, candidate)
     example = dspy.Example(question="q", history=dspy.History(messages=[{"question": "a"}]), note="kept away")
-    assert isinstance(runs, PlanExecutor)
+    assert type(runs) is kind
     inputs = request_inputs(runs, example.with_inputs("question", "history", "note"))
     assert inputs == {"question": "q", "history": [{"question": "a"}]}
 

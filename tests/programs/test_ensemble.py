@@ -139,6 +139,17 @@ def test_a_mean_that_breaks_a_check_is_not_given_out() -> None:
     assert (caught.value.outputs["answer"], len(caught.value.steps), caught.value.attempts) == (2, 4, 2)
 
 
+async def test_a_caller_that_leaves_stops_all_members() -> None:
+    model = Members(*[ScriptedReply(said("r", "2"))] * 3, together=4)
+    run = asyncio.create_task(EnsembleExecutor(ENSEMBLE).run({"question": "q"}, model, {}))
+    for _ in range(9):
+        await asyncio.sleep(0)
+    assert len(model.asked) == 3 and run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert sorted(model.stopped) == sorted(NAMES)
+
+
 def test_an_unknown_input_is_refused_before_anyone_is_asked() -> None:
     model = answered("1", "1", "1")
     with pytest.raises(InputInvalid, match="colour"):

@@ -80,6 +80,13 @@ def test_a_changed_or_forged_body_of_any_kind_is_refused(tmp_path: Path, kind: K
         read_release(put(tmp_path, kind, plan_as_dict(PLAN)))
 
 
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    long = replace(NEIGHBOURS, plan=replace(PLAN, prefix=(Message("system", "x" * (32 << 20)),)))
+    with pytest.raises(ReleaseNotWritten, match=r"neighbours\.json would have .* keep fewer or shorter"):
+        put(tmp_path, "neighbours", neighbours_as_dict(long))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_same_identity_is_the_same_version_and_gains_evidence(tmp_path: Path) -> None:
     assert written(tmp_path, "b1") == written(tmp_path, "b2")
     assert verify_evidence(written(tmp_path, "b3")) == ["b1", "b2", "b3"]
