@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 
 from compiler.bench import Bench, Shown
 from compiler.candidate import Candidate, Demo
-from compiler.estimate import Runs
+from compiler.expected import Runs
 from compiler.labeled import Drawn, draw, labelled_demos
 from compiler.together import together
 from programs.data import content_key

@@ -27,7 +27,7 @@ from compiler.looks import record_look
 from compiler.lowering import executor
 from compiler.optimizers import make_optimizer, optimizer_name
 from compiler.parameters import settings_of
-from compiler.prompts import prompts_of
+from compiler.prompts import prompts_before_and_after
 from compiler.proof import REPLIES, lower_proven
 from compiler.publication import check_writable, draft_release, publish
 from compiler.rehearsal import check_fit, fields_needed, rehearse
@@ -102,7 +102,8 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         bench = Bench(Subject(program, module), (parts.train, parts.dev), crew, pace, report, window)
 
         report(StageStarted("estimate"))
-        known = await foresee(bench, parts, rehearsal, count_beside(program, cast, request.releases))
+        beside = count_beside(program, cast, request.releases)
+        known = await foresee(optimizer, bench, parts, rehearsal, beside)
         name, budget = optimizer_name(request.optimizer), Budget(request.ceiling, shop.charges)
         chosen = settle(name, optimizer, bench, known, budget)
         optimizer, way = chosen.optimizer, chosen.as_evidence(bench)
@@ -134,7 +135,7 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         report(StageStarted("decide"))
         draft = draft_release(program, module, lowered, cast.student)
         taught = None if cast.teacher is None else rehearsal.teacher
-        prompts = {"before": prompts_of(module, PLAIN), "after": prompts_of(module, candidate)}
+        prompts = prompts_before_and_after(module, candidate)
         lengths = await measure_lengths(bench.room, candidate, tested)
         findings = Findings(
             asked, parts, candidate, tested, taught, estimated, shop.prices, lowered, looks, stopped,

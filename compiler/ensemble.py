@@ -15,8 +15,8 @@ from pydantic import AfterValidator, ConfigDict
 from compiler.bench import Bench
 from compiler.candidate import PLAIN, Candidate, EnsembleCandidate
 from compiler.errors import ArgumentInvalid
-from compiler.estimate import Runs
 from compiler.events import Log
+from compiler.expected import Runs
 from compiler.lowering import lower
 from compiler.proof import require_plan
 from compiler.race import score_alone

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from statistics import fmean
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 from compiler.answers import Answer
 from compiler.bench import Bench
@@ -17,33 +17,15 @@ from compiler.candidate import Candidate, Demo, demo_of
 from compiler.charge import Charges
 from compiler.errors import CeilingExceeded
 from compiler.events import Estimated, PhaseSpent, Role, Stage
-from compiler.rehearsal import QUESTIONS, Rehearsal
+from compiler.expected import Foresees, Runs
+from compiler.rehearsal import QUESTIONS, Rehearsal, rehearse_demonstrations
 from compiler.spending import Ceiling, Reserve
 from compiler.split import Parts
 
+__all__ = ["Foresees", "Runs", "describe_cut", "estimate", "foresee", "refuse_unpriced", "reserve"]
+
 UNFORESEEN_DEMOS = 4  # of an optimiser that can't tell
 MARGIN = 1.25  # of money and time kept for measuring; calls can be told better
-
-
-class Runs(NamedTuple):
-    """Runs of the teacher and of the student, and how many demonstrations a prompt shows at most.
-
-    `members` is how many runs one answer of the found program takes, `proposed` how many calls the model
-    that writes instructions gets.
-    """
-
-    taught: int = 0
-    scored: int = 0
-    demos: int = 0
-    members: int = 1
-    proposed: int = 0
-
-
-@runtime_checkable
-class Foresees(Protocol):
-    """An optimiser that can tell what it will ask; of the teacher's runs, `pass_rate` will pass."""
-
-    def expected_runs(self, train: int, dev: int, pass_rate: float) -> Runs: ...
 
 
 class Beside(NamedTuple):
@@ -77,7 +59,7 @@ def estimate(optimizer: object, known: Foresight, charges: Charges) -> Estimated
     if not isinstance(optimizer, Foresees):
         return None
     runs = _runs(optimizer, known)
-    asked = tuple(part for part in known.spent if part.phase == "check")
+    asked = [part for part in known.spent if part.phase in ("check", "estimate")]
     parts = _Parts(known, charges)
     return _sum([*asked, *parts.searching(runs), *parts.measuring(runs)])
 
@@ -114,8 +96,15 @@ def describe_cut(ceiling: Ceiling, expected: Estimated) -> Iterator[str]:
         yield f"All of it would take about {'; '.join(over)}: the search will be ended in time to measure."
 
 
-async def foresee(bench: Bench, parts: Parts, rehearsal: Rehearsal, beside: Beside) -> Foresight:
-    """What is known after the first questions."""
+async def foresee(
+    optimizer: object, bench: Bench, parts: Parts, rehearsal: Rehearsal, beside: Beside
+) -> Foresight:
+    """What is known after the first questions; where demonstrations are to be shown, a few are tried."""
+    if (
+        isinstance(optimizer, Foresees)
+        and optimizer.expected_runs(len(parts.train), len(parts.dev), 1.0).demos
+    ):
+        rehearsal = await rehearse_demonstrations(bench, rehearsal)
     shown = await _demo_tokens(bench, rehearsal)
     spent = bench.student.model.spending.spent().phases
     sizes = (len(parts.train), len(parts.dev), len(parts.test))
@@ -148,11 +137,13 @@ class _Parts:
 
     def __init__(self, known: Foresight, charges: Charges) -> None:
         self._known, self._charges = known, charges
-        answers, taught, seconds = known.rehearsal
+        answers, taught, seconds = known.rehearsal[:3]
         # An engine answers more at once, but not as many more as are asked.
         at_once = math.sqrt(max(1.0, known.concurrency / len(answers)))
         self._seconds = seconds / len(answers) / at_once
-        self._runs = {"student": _OneRun(answers), "teacher": _OneRun(taught)}
+        self._plain = {"student": _OneRun(answers), "teacher": _OneRun(taught)}
+        shown = [answer for answer in known.rehearsal.shown if answer.steps]
+        self._said = _OneRun(shown).said if shown else self._plain["student"].said
 
     def searching(self, runs: Runs) -> Iterator[PhaseSpent]:
         yield self._part("optimise", "student", runs.scored, runs.demos)
@@ -169,10 +160,11 @@ class _Parts:
         yield self._part("score", "student", test * runs.members * changed, runs.demos)
 
     def _part(self, phase: Stage, role: Role, runs: int, demos: int) -> PhaseSpent:
-        one = self._runs["student" if role == "student" else "teacher"]
+        one = self._plain["student" if role == "student" else "teacher"]
         calls = round(runs * one.calls)
         prompt = round(runs * (one.asked + demos * self._known.demo_tokens))
-        said, seconds = round(runs * one.said), runs * self._seconds
+        said = round(runs * (self._said if role == "student" and demos else one.said))
+        seconds = runs * self._seconds
         usd = getattr(self._charges, role).foresee(prompt, said, seconds)
         return PhaseSpent(phase, role, calls, prompt, said, usd if runs else 0.0, seconds)
 
@@ -189,9 +181,9 @@ class _OneRun:
 def _runs(optimizer: object, known: Foresight) -> Runs:
     if not isinstance(optimizer, Foresees):
         return Runs(demos=UNFORESEEN_DEMOS)
-    taught = known.rehearsal.teacher
+    passed = known.rehearsal.passed or [answer.score > 0 for answer in known.rehearsal.teacher]
     # A rate of 0 after a handful of answers would foretell endless tries.
-    pass_rate = (sum(answer.score > 0 for answer in taught) + 1) / (len(taught) + 2)
+    pass_rate = (sum(passed) + 1) / (len(passed) + 2)
     return optimizer.expected_runs(known.train, known.dev, pass_rate)
 
 

@@ -18,8 +18,8 @@ from pydantic import AfterValidator, ConfigDict
 from compiler.bench import Bench
 from compiler.bootstrap import BootstrapFewShot
 from compiler.candidate import Candidate, Demo, NeighbourCandidate
-from compiler.estimate import Runs
 from compiler.events import Log
+from compiler.expected import Runs
 from compiler.labeled import labelled_demos
 from compiler.lowering import lower
 from compiler.proof import require_plan

@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 
 from compiler.bench import Bench
 from compiler.candidate import Candidate, Demo, demo_of
-from compiler.estimate import Runs
+from compiler.expected import Runs
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ from pydantic import ConfigDict
 from compiler.bench import Bench
 from compiler.bootstrap import BootstrapFewShot
 from compiler.candidate import PLAIN, Candidate
-from compiler.estimate import Runs
+from compiler.expected import Runs
 from compiler.labeled import LabeledFewShot
 from compiler.race import Race
 from compiler.together import together
 
+RACED = 0.35  # of all dev runs, so many were made on average before the winner was certain; see docs/log.md
 SEED_STEP = 10_000  # between the candidates' seeds of one build seed and those of the next
 
 
@@ -49,7 +50,7 @@ class BootstrapFewShotWithRandomSearch:
     def expected_runs(self, train: int, dev: int, pass_rate: float) -> Runs:
         one = self._bootstrap(self.max_bootstrapped_demos).expected_runs(train, dev, pass_rate)
         sets = self.num_candidate_programs + 1
-        return Runs(taught=one.taught * sets, scored=dev * (sets + 2), demos=one.demos)
+        return Runs(taught=one.taught * sets, scored=round(RACED * dev * (sets + 2)), demos=one.demos)
 
     async def _enter(self, race: Race, bench: Bench) -> None:
         """Bootstraps race as they get ready; the plain ones, rarely best, join when there is a leader."""

@@ -9,8 +9,10 @@ from typing import NamedTuple
 import dspy
 
 from compiler.answers import Answer
-from compiler.candidate import PLAIN
+from compiler.bench import Bench
+from compiler.candidate import PLAIN, Candidate
 from compiler.errors import ModelUnusable, ProgramUnusable
+from compiler.labeled import labelled_demos
 from compiler.lowering import executor, lower
 from compiler.scoring import Scorer, request_inputs
 from compiler.split import Needed, Parts
@@ -28,11 +30,17 @@ TEACHER_QUESTIONS = (
 
 
 class Rehearsal(NamedTuple):
-    """First answers of the unoptimised program; `seconds` is how long the student's took, asked together."""
+    """First answers of the unoptimised program; `seconds` is how long the student's took, asked together.
+
+    `passed` tells of the teacher's runs that were to become demonstrations which did; `shown` are answers of
+    the student that was shown them.
+    """
 
     student: Sequence[Answer]
     teacher: Sequence[Answer]
     seconds: float
+    passed: Sequence[bool] = ()
+    shown: Sequence[Answer] = ()
 
 
 def fields_needed(module: dspy.Module, program: Program) -> Needed:
@@ -93,6 +101,24 @@ async def rehearse(
     if teacher.model is student.model:
         return Rehearsal(answers, answers, seconds)
     return Rehearsal(answers, await _ask("teacher", runs, train[:TEACHER_QUESTIONS], teacher), seconds)
+
+
+async def rehearse_demonstrations(bench: Bench, seen: Rehearsal) -> Rehearsal:
+    """As a search does it: a few rows are worked out by the teacher and shown to the student with others.
+
+    Only for what an estimate needs: models often answer at another length once they are shown how.
+    """
+    first, second, third = (bench.train[n * QUESTIONS : (n + 1) * QUESTIONS] for n in range(3))
+    predictors = bench.predictors()
+    candidate = Candidate("rehearsed", labelled_demos(predictors, dict.fromkeys(predictors, first)))
+    runs = await together(bench.show(candidate, row) for row in second)
+    worked = [run for run in runs if run is not None]
+    if worked:
+        demos = {name: [run[name] for run in worked if name in run] for name in predictors}
+        candidate = Candidate("rehearsed", demos)
+    fitting = await bench.fits(candidate) or PLAIN
+    answers = await together(bench.score(fitting, row) for row in third)
+    return seen._replace(passed=[run is not None for run in runs], shown=answers)
 
 
 async def _ask(role: str, runs: Executor, questions: Sequence[dspy.Example], scorer: Scorer) -> list[Answer]:

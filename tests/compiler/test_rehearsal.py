@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import dspy
 import pytest
 
+from compiler.candidate import PLAIN
 from compiler.errors import ProgramUnusable
-from compiler.rehearsal import check_fit, fields_needed
+from compiler.lowering import executor
+from compiler.rehearsal import check_fit, fields_needed, rehearse, rehearse_demonstrations
 from compiler.split import Parts
 from programs.errors import DataInvalid
 from programs.program import Chat, Program
-from tests.compiler.scripted import TwoSteps, chain, program, sums
+from tests.compiler.scripted import Adder, TwoSteps, chain, program, sums
+from tests.compiler.test_bootstrap import bench
 
 PARTS = Parts(tuple(sums(3)), tuple(sums(3, 10)), tuple(sums(3, 20)))
 
@@ -56,3 +61,15 @@ def test_examples_without_an_input_are_told_with_their_number() -> None:
 def test_what_fits_passes() -> None:
     check_fit(chain(), program(), PARTS)
     check_fit(TwoSteps(), program(TwoSteps), PARTS)
+
+
+async def test_a_few_rows_are_worked_out_and_shown_as_a_search_would(tmp_path: Path) -> None:
+    adder = Adder()
+    stand = bench(tmp_path, adder)
+    plain = executor(stand.subject.module, stand.subject.program, PLAIN)
+    seen = await rehearse(plain, stand.train, stand.student, stand.teacher)
+    assert [answer.score for answer in seen.student] == [1.0, 0.0, 0.0, 1.0]
+    rehearsed = await rehearse_demonstrations(stand, seen)
+    # Labelled rows teach the adder nothing, worked ones everything.
+    assert len(rehearsed.passed) == 4 and 0 < sum(rehearsed.passed) < 4
+    assert [answer.score for answer in rehearsed.shown] == [1.0] * 4 and adder.calls == 12
