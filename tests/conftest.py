@@ -7,6 +7,7 @@ has to be replaced for it. Tests marked `live` call an endpoint elsewhere; for t
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from engine.providers import KEY_VARIABLES
+from engine.settings_familiar import FAMILIAR
 
 
 class NetworkGuard:
@@ -56,6 +60,9 @@ def pytest_configure(config: pytest.Config) -> None:
     guard = config.stash[_GUARD] = NetworkGuard()
     sys.addaudithook(guard)
     config.stash[_LEFT_OUT] = []
+    # Whose machine this is must not decide what a test means; nor should a test have a real key.
+    for name in (*FAMILIAR, *(name for names in KEY_VARIABLES.values() for name in names)):
+        os.environ.pop(name, None)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
