@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from compiler.commands.build import build
+from compiler.commands.evaluation import compare, evaluate
 from compiler.commands.models import models
 from compiler.commands.report import report
 from compiler.commands.shelf import list_, promote, rollback, show, verify
@@ -48,5 +49,9 @@ def main() -> None:
     """Compile programs for small models, and keep their releases."""
 
 
-for verb in (build, list_, show, report, verify, promote, rollback, runs, log, pull, new, programs, models):
+VERBS = (
+    build, list_, show, report, verify, evaluate, compare, promote, rollback, runs, log, pull, new, programs,
+    models,
+)  # fmt: skip
+for verb in VERBS:
     main.add_command(verb)

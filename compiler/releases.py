@@ -101,6 +101,8 @@ def describe_release(root: Path, name: str) -> Iterator[tuple[str, str]]:
         yield "sampling", _describe_sampling(asked.sampling)
     for scores in evidence_of(release.path):
         yield "evidence", describe_scores(scores)
+    for evaluation in evaluations_of(release.path):
+        yield "evaluated", evaluation
     for move in read_aliases(release.path.parent).moves:
         if identity.version in (move.version, move.previous):
             yield (
@@ -118,21 +120,30 @@ def verify_release(root: Path, name: str) -> str:
     path = find_release(root, name)
     release = read_release(path)
     intact = verify_evidence(path)
-    builds = f"{len(intact)} build{'s' if len(intact) != 1 else ''}"
-    return f"{release.name}: identity, {release.identity.kind} and evidence of {builds} are intact"
+    evaluations = sum(_is_evaluation(path, evidence_id) for evidence_id in intact)
+    told = [_counted(len(intact) - evaluations, "build")]
+    told += [_counted(evaluations, "evaluation")] if evaluations else []
+    return (
+        f"{release.name}: identity, {release.identity.kind} and evidence of {' and '.join(told)} are intact"
+    )
 
 
 def promote(root: Path, name: str, reason: str) -> str:
-    """Makes a release the champion of its program, once it is verified."""
-    if "@" not in name:
-        raise ReleaseNotFound(f"say which release of {name!r} to promote: {name}@candidate or {name}@VERSION")
-    path = find_release(root, name)
+    """Makes a release the champion of its program, once it is verified; `promotion.judge` says whether to."""
+    path = find_release(root, named_for_promotion(name))
     release = read_release(path)
     before = read_aliases(path.parent).champion
     if before == release.identity.version:
         return f"{release.name} is the champion already"
     move_alias(path.parent, "champion", release.identity.version, reason)
     return f"{release.name} is the champion now; before it was {before or 'none'}"
+
+
+def named_for_promotion(name: str) -> str:
+    """The name, if it says which release is meant: the program alone would be its champion."""
+    if "@" not in name:
+        raise ReleaseNotFound(f"say which release of {name!r} to promote: {name}@candidate or {name}@VERSION")
+    return name
 
 
 def rollback(root: Path, program: str) -> str:
@@ -151,7 +162,22 @@ def evidence_of(path: Path) -> list[Scores]:
     Raises:
         ReleaseInvalid: a file of the evidence was changed or can't be read.
     """
-    return [_read_scores(path / "evidence" / build_id / "build.json") for build_id in verify_evidence(path)]
+    return [
+        _read_scores(path / "evidence" / build_id / "build.json")
+        for build_id in verify_evidence(path)
+        if not _is_evaluation(path, build_id)
+    ]
+
+
+def evaluations_of(path: Path) -> Iterator[str]:
+    """One line for each evaluation and comparison that measured this release, oldest name first.
+
+    Raises:
+        ReleaseInvalid: a file of the evidence was changed or can't be read.
+    """
+    for evidence_id in verify_evidence(path):
+        if _is_evaluation(path, evidence_id):
+            yield _describe_evaluation(path / "evidence" / evidence_id / "evaluation.json")
 
 
 def describe_scores(scores: Scores) -> str:
@@ -205,6 +231,26 @@ def _read_scores(path: Path) -> Scores:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReleaseInvalid(f"the evidence {str(path)!r} can't be read: {error}") from error
+
+
+def _is_evaluation(path: Path, evidence_id: str) -> bool:
+    return (path / "evidence" / evidence_id / "evaluation.json").is_file()
+
+
+def _describe_evaluation(path: Path) -> str:
+    try:
+        told = json.loads(path.read_bytes())
+        scores, data = told["scores"], told["data"]
+        return (
+            f"{100 * scores['mean']:.1f} % on {data['rows']} rows, {data['source']} (95 % interval "
+            f"{100 * scores['low']:.1f} to {100 * scores['high']:.1f}); {told['at'][:10]}, {path.parent.name}"
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReleaseInvalid(f"the evidence {str(path)!r} can't be read: {error}") from error
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 def _programs(root: Path) -> list[str]:

@@ -12,40 +12,41 @@ from programs.ensemble import EnsembleExecutor
 from programs.errors import ReleaseInvalid
 from programs.execution import Executor, PlanExecutor
 from programs.interpreted import load_state, signature_fingerprint, source_digest
-from programs.loading import blamed_on
+from programs.loading import blamed_on, load_program
 from programs.neighbours import NeighbourExecutor
 from programs.program import Program
 from programs.release import Kind, Release
 
 
-def serving_form(release: Release, program: Program) -> Executor:
-    """The executor of a release of that program.
+def serving_form(release: Release, program: Program | None = None) -> Executor:
+    """The executor of a release; of an interpreted one the program is found by its name if it isn't given.
 
     Raises:
         ReleaseInvalid: it is interpreted and was compiled from another state of the program.
-        ProgramInvalid: the program's own code fails.
+        ProgramNotFound, ProgramInvalid: the program is not installed, or its own code fails.
     """
     return _FORMS[release.identity.kind](release, program)
 
 
-def _plan(release: Release, program: Program) -> Executor:
+def _plan(release: Release, program: Program | None) -> Executor:
     assert release.plan is not None, "read_release gives a release of this kind its plan"
     return PlanExecutor(release.plan)
 
 
-def _neighbours(release: Release, program: Program) -> Executor:
+def _neighbours(release: Release, program: Program | None) -> Executor:
     assert release.neighbours is not None, "read_release gives a release of this kind its neighbours"
     return NeighbourExecutor(release.neighbours)
 
 
-def _ensemble(release: Release, program: Program) -> Executor:
+def _ensemble(release: Release, program: Program | None) -> Executor:
     assert release.ensemble is not None, "read_release gives a release of this kind its ensemble"
     return EnsembleExecutor(release.ensemble)
 
 
-def _interpreted(release: Release, program: Program) -> Executor:
+def _interpreted(release: Release, program: Program | None) -> Executor:
     compiled, state = release.identity.interpreted, release.state
     assert compiled is not None and state is not None, "read_release gives a release of this kind both"
+    program = program or load_program(release.identity.program)
     with blamed_on(program):
         module = program.make_module()
     _refuse_other("signatures", release, compiled.signatures, signature_fingerprint(module))
@@ -53,7 +54,7 @@ def _interpreted(release: Release, program: Program) -> Executor:
     return interpreted(load_state(module, state), program)
 
 
-_FORMS: dict[Kind, Callable[[Release, Program], Executor]] = {
+_FORMS: dict[Kind, Callable[[Release, Program | None], Executor]] = {
     "plan": _plan,
     "neighbours": _neighbours,
     "ensemble": _ensemble,

@@ -27,6 +27,7 @@ from compiler.events import (
     Duplicated,
     Estimated,
     Event,
+    FailureGroup,
     Log,
     Scored,
     Spent,
@@ -107,7 +108,7 @@ class LiveBars:
             self._footer = Text(describe_spent(event), style="dim")
         else:
             for line in lines_of(event):
-                _say(self._console, line)
+                say(self._console, line)
         self._live.update(self._picture())
 
     def _advance(self, event: Scored) -> None:
@@ -168,7 +169,7 @@ class PlainLines:
         self._print("  " + ", ".join(parts))
 
     def _print(self, line: str) -> None:
-        _say(self._console, line)
+        say(self._console, line)
 
 
 def title_of(event: StageStarted) -> str:
@@ -200,36 +201,40 @@ def show_result(console: Console, result: BuildResult) -> None:
     console.print(score_table(title, lines))
     tests = [one.against for one in result.contenders if one.against is not None]
     for line in how_measured(tests, result.concurrency):
-        _say(console, line)
+        say(console, line)
     for one in result.contenders:
         if one.what is not None:
-            _say(console, f"{one.name.capitalize()}: {one.what}.")
+            say(console, f"{one.name.capitalize()}: {one.what}.")
     if result.analysis is not None:
         _show_analysis(console, result.analysis)
     for line in verdict(result):
-        _say(console, line)
+        say(console, line)
 
 
 def _show_analysis(console: Console, analysis: Analysis) -> None:
     """The kinds of failures with the worst of each, and what the compilation changed."""
     if analysis.groups:
-        title = "Failures of the compiled program"
-        table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
-        table.add_column("kind", no_wrap=True)
-        table.add_column("count", justify="right", no_wrap=True)
-        for heading, width in (("for example", 30), ("expected", 18), ("got", 18)):
-            table.add_column(heading, no_wrap=True, overflow="ellipsis", max_width=width)
-        for group in analysis.groups:
-            worst = group.examples[0]
-            said = (f"#{worst.id} {worst.inputs}", worst.expected, worst.got or worst.feedback)
-            table.add_row(group.kind, str(group.count), *map(Text, said))
-        console.print(table)
+        console.print(failure_table("Failures of the compiled program", analysis.groups))
     fixed, broke = analysis.fixed, analysis.broke
-    _say(
+    say(
         console,
         f"Against zero-shot the compilation fixed {_counted(fixed)} and broke {_counted(broke)}; "
         "the numbers are those of scorecard.jsonl.",
     )
+
+
+def failure_table(title: str, groups: Iterable[FailureGroup]) -> Table:
+    """How often answers fail in which way, each with its worst example."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("count", justify="right", no_wrap=True)
+    for heading, width in (("for example", 30), ("expected", 18), ("got", 18)):
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", max_width=width)
+    for group in groups:
+        worst = group.examples[0]
+        said = (f"#{worst.id} {worst.inputs}", worst.expected, worst.got or worst.feedback)
+        table.add_row(group.kind, str(group.count), *map(Text, said))
+    return table
 
 
 def _counted(changed: Changed) -> str:
@@ -273,7 +278,7 @@ def describe_spent(spent: Spent) -> str:
     return f"{spent.calls:,} calls, {tokens:,} tokens, {cost}, {duration(spent.seconds)}"
 
 
-def _say(console: Console, line: str) -> None:
+def say(console: Console, line: str) -> None:
     """A line as it stands: brackets in it are no markup, numbers get no colours."""
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 

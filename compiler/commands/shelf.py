@@ -12,7 +12,10 @@ from rich.table import Table
 from compiler import releases as shelf
 from compiler.commands.tracking import mirror
 from compiler.options import complain, console, read_flags, with_mlflow, with_settings
+from compiler.promotion import CONFIDENCE, GUARDS, Terms, judge_promotion
 from programs.errors import ProgramError
+
+_SHARE = click.FloatRange(min=0)
 
 
 @click.command("list")
@@ -67,13 +70,35 @@ def verify(names: Sequence[str], **flags: Any) -> None:
 
 @click.command()
 @click.argument("name", metavar="NAME@VERSION|NAME@candidate")
-@click.option("--reason", default="promoted by hand", help="Kept beside the alias.")
+@click.option("--reason", metavar="TEXT", help="Kept beside the alias. [the comparison with the champion]")
+@click.option("--force", is_flag=True, help="Promote it whatever it scored; needs --reason.")
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0.5, 1, max_open=True),
+    default=CONFIDENCE,
+    show_default=True,
+    help="With which it has to be better than the champion on the same rows.",
+)
+@click.option("--max-unparseable-increase", type=_SHARE, help="Share of all replies. [0.01]")
+@click.option("--max-cost-increase", type=_SHARE, help="Share of the champion's cost, as 0.1. [no limit]")
+@click.option("--max-latency-increase", type=_SHARE, help="The same of its median latency. [no limit]")
 @with_mlflow
 @with_settings
-def promote(name: str, reason: str, **flags: Any) -> None:
-    """Make a release the champion of its program."""
-    settings = read_flags(flags)
-    click.echo(shelf.promote(settings.releases, name, reason))
+def promote(name: str, reason: str | None, force: bool, confidence: float, **flags: Any) -> None:
+    """Make a release the champion of its program, if it is better than the present one.
+
+    The first champion of a program is anyone's.
+    """
+    if force and not reason:
+        raise click.UsageError("--force needs --reason TEXT, which is kept beside the alias")
+    guards = {guard: flags[guard] for guard in GUARDS if flags[guard] is not None}
+    settings = read_flags(flags, compiler={"guards": guards}) if guards else read_flags(flags)
+    found = ""
+    if not force:
+        found = judge_promotion(settings.releases, name, Terms(settings.compiler.guards, confidence))
+    click.echo(shelf.promote(settings.releases, name, f"forced: {reason}" if force else reason or found))
+    if found:
+        click.echo(found)
     mirror(settings, flags, name.partition("@")[0])
 
 

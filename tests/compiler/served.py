@@ -24,7 +24,10 @@ class Server:
 
     def __init__(self, model: Model) -> None:
         self.url = ""
+        self.name = "small"
         self.calls = 0
+        self.more_tokens = 0
+        """What it counts beyond others in the same conversation: with some it is another model."""
         self._model = model
         self.app = Starlette(
             routes=[
@@ -34,7 +37,7 @@ class Server:
         )
 
     async def _models(self, request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [{"id": "small", "object": "model", "created": 1}]})
+        return JSONResponse({"object": "list", "data": [{"id": self.name, "object": "model", "created": 1}]})
 
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
@@ -43,7 +46,8 @@ class Server:
             reply: Any = await self._model.complete(body["messages"], body)
         else:
             # A conversation of no program: one of those that identify a model.
-            reply = Reply("hello", "", "stop", Usage(len(str(body["messages"])), 1), "small")
+            counted = Usage(len(str(body["messages"])) + self.more_tokens, 1)
+            reply = Reply("hello", "", "stop", counted, self.name)
         prompt, said = reply.usage.prompt_tokens, reply.usage.completion_tokens
         choice = {
             "index": 0,
@@ -51,7 +55,7 @@ class Server:
             "finish_reason": reply.finish_reason,
         }
         usage = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
-        head = {"id": "chat-1", "object": "chat.completion", "created": 1, "model": "small"}
+        head = {"id": "chat-1", "object": "chat.completion", "created": 1, "model": self.name}
         return JSONResponse({**head, "choices": [choice], "usage": usage})
 
 

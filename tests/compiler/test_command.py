@@ -97,11 +97,30 @@ def test_releases_are_listed_shown_verified_promoted_and_rolled_back(here: Path,
     )
     assert f"release   sums@{labelled}\n" in run("show", "sums@candidate").stdout
     assert run("verify").stdout.count("are intact") == 2
-    assert run("promote", "sums@candidate", "--reason", "why not").stdout.startswith(
-        f"sums@{labelled} is the champion"
-    )
-    assert champion() == labelled
+    refused = run("promote", "sums@candidate", "--reason", "why not")
+    assert refused.exit_code == 3 and "not better than the champion" in refused.stderr and champion() == plain
+    unreasoned = run("promote", "sums@candidate", "--force")
+    assert unreasoned.exit_code == 2 and "--force needs --reason TEXT" in unreasoned.stderr
+    forced = run("promote", "sums@candidate", "--force", "--reason", "why not")
+    assert forced.stdout.startswith(f"sums@{labelled} is the champion") and champion() == labelled
+    assert read_aliases(Path("releases/sums")).moves[-1].reason == "forced: why not"
     assert run("rollback", "sums").exit_code == 0 and champion() == plain
+
+
+def test_a_better_release_is_promoted_with_its_numbers_unless_a_guard_forbids_it(
+    here: Path, server: Server
+) -> None:
+    assert build(server, "--optimizer", "none").exit_code == 0
+    assert build(server).exit_code == 0
+    guarded = run("promote", "sums@candidate", "--max-cost-increase", "0.1")
+    assert guarded.exit_code == 3 and "the cost of an answer is unknown" in guarded.stderr
+    Path("smallforge.toml").write_text("[compiler.guards]\nmax_cost_increase = 0.1\n")
+    assert run("promote", "sums@candidate").exit_code == 3
+    Path("smallforge.toml").unlink()
+    done = run("promote", "sums@candidate")
+    assert done.exit_code == 0 and "100.0 % against 50.0 % on the same 20 rows" in done.stdout
+    assert "against 50.0 %" in read_aliases(Path("releases/sums")).moves[-1].reason
+    assert "is the champion already" in run("promote", f"sums@{champion()}").stdout
 
 
 def test_below_the_target_the_table_is_shown_and_the_exit_code_is_3(here: Path, server: Server) -> None:
