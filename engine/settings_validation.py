@@ -96,7 +96,7 @@ def validated(sources: Sources) -> Top:
         top = Top.model_validate(_with_url_as_student(sources.values))
     except ValidationError as exc:
         raise SettingsInvalid([_sentence(error) for error in exc.errors()]) from None
-    mistakes = [*_engine_mistakes(top, sources), *_binding_mistakes(top)]
+    mistakes = [*_engine_mistakes(top, sources), *_binding_mistakes(top, sources)]
     if mistakes:
         raise SettingsInvalid(mistakes)
     return top
@@ -116,6 +116,13 @@ def _with_url_as_student(values: Mapping[str, object]) -> dict[str, Any]:
     return {**plain, "student": "default", "engines": engines, "students": students}
 
 
+def _replaced_by_url(values: Mapping[str, object]) -> set[str]:
+    """The engine that the configured default student names; a URL for one command leaves it configured."""
+    students = values.get("students")
+    default = students.get("default") if isinstance(students, Mapping) else None
+    return {str(default.get("engine"))} if isinstance(default, Mapping) else set()
+
+
 def _engine_mistakes(top: Top, sources: Sources) -> Iterator[str]:
     for name, engine in top.engines.items():
         place = f"engines.{name}"
@@ -133,7 +140,7 @@ def _engine_mistakes(top: Top, sources: Sources) -> Iterator[str]:
             yield f"{place}.key_env: the environment has no variable {engine.key_env!r}, nor has .env"
 
 
-def _binding_mistakes(top: Top) -> Iterator[str]:
+def _binding_mistakes(top: Top, sources: Sources) -> Iterator[str]:
     bound = [("students", top.students), ("teachers", top.teachers)]
     for table, bindings in bound:
         for name, binding in bindings.items():
@@ -148,6 +155,7 @@ def _binding_mistakes(top: Top) -> Iterator[str]:
             f"configured: {known}"
         )
     used = {binding.engine for _, bindings in bound for binding in bindings.values()}
+    used |= _replaced_by_url(sources.values)
     for name in sorted(set(top.engines) - used):
         yield f"engines.{name} is used by no student or teacher; [students.default] can name it"
 

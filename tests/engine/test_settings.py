@@ -69,6 +69,13 @@ def test_a_url_as_flag_replaces_the_configured_engine_and_its_price(tmp_path: Pa
     assert settings.engines["default"] == EngineSettings("default", urls=("http://b",))
 
 
+def test_a_url_as_flag_leaves_a_configured_default_student_as_it_is(tmp_path: Path) -> None:
+    text = '[engines.local]\nurls = ["http://a:1"]\n[students.default]\nengine = "local"\n'
+    settings = read_settings(settings_file(tmp_path, text), {"student": "http://b:2"})
+    assert settings.engines["default"].urls == ("http://b:2",)
+    assert settings.engines["local"].urls == ("http://a:1",)
+
+
 def test_a_price_without_urls_goes_with_the_one_line(tmp_path: Path) -> None:
     settings = read_settings(
         settings_file(tmp_path, 'student = "http://a"\n[engines.default]\nusd_per_hour = 1')
