@@ -51,6 +51,8 @@ engine-ready: install
 
 .PHONY: test
 test: install engine-ready ## Run the unit and the integration tier, the latter on the real engine
+	@for program in chromium nginx; do command -v $$program >/dev/null || \
+		echo "Left out: tests that need $$program, which is not installed" >&2; done
 	@$(BIN)/python -m pytest -m "not (soak or live)" $(ARGS)
 
 .PHONY: unit
