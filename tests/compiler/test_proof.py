@@ -125,7 +125,8 @@ BARE = {"question": "bare?", "answer": "yes", "label": "yes"}
 
 def test_neighbours_with_past_turns_and_gaps_are_proven_with_every_demonstration_shown() -> None:
     asked = everything()
-    pool = [WORKED, BARE, WORKED | {"question": "other"}] * 40
+    whole = WORKED | {"tone": "dry"}
+    pool = [whole, BARE, whole | {"question": "other"}] * 40
     example = dspy.Example(**VALUES).with_inputs(*VALUES)
     lowered = lower_proven((asked, asked.make_module()), nearby(pool), None, [example], [REPLY])
     assert (lowered.kind, lowered.reason) == ("neighbours", None) and isinstance(

@@ -6,6 +6,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from programs.neighbours import (
     NeighbourExecutor,
     Neighbours,
     Said,
+    Weight,
     embedded_text,
     neighbours_as_dict,
     read_neighbours,
@@ -83,9 +85,12 @@ def test_of_demonstrations_as_near_the_first_counts() -> None:
 
 def test_the_length_of_a_vector_does_not_make_it_nearer() -> None:
     neighbours = pool()
-    executor = NeighbourExecutor(neighbours)
     (vector,) = asyncio.run(neighbours.embedder.embed(["charged the wrong card"]))
-    assert executor.nearest([9 * value for value in vector]) == executor.nearest(vector) == [0, 3]
+    *others, last = neighbours.demonstrations
+    short = replace(last, vector=tuple(Weight(place, round(value / 9, 4)) for place, value in last.vector))
+    for demonstrations in (neighbours.demonstrations, (*others, short)):
+        executor = NeighbourExecutor(replace(neighbours, demonstrations=demonstrations))
+        assert executor.nearest([9 * value for value in vector]) == executor.nearest(vector) == [0, 3]
 
 
 def test_all_are_shown_where_there_are_fewer_than_k() -> None:
