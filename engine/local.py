@@ -128,7 +128,8 @@ async def _connected(
 def _chosen(cards: list[ModelCard], engine: EngineSettings, url: str) -> ModelCard | None:
     """The card of the engine's model. Only LM Studio is known to list all that it has."""
     loaded = [card for card in cards if card.loaded]
-    names = ", ".join(f"{card.id!r}{' (loaded)' if card.loaded else ''}" for card in cards[:8])
+    first = sorted(cards, key=lambda card: not card.loaded)[:8]
+    names = ", ".join(f"{card.id!r}{' (loaded)' if card.loaded else ''}" for card in first)
     if engine.model is not None:
         named = next((card for card in cards if card.id == engine.model), None)
         if named is None and engine.kind == "lmstudio":
@@ -143,4 +144,7 @@ def _chosen(cards: list[ModelCard], engine: EngineSettings, url: str) -> ModelCa
         return served[0]
     if not cards:
         raise EngineReplyInvalid(f"The engine at {url} lists no model; load one there.")
-    raise EngineNotFound(f"The engine at {url} has {len(cards)} models; name one as `model`: {names}.")
+    raise EngineNotFound(
+        f"The engine at {url} has {len(cards)} models; name one as `model`, or as in {url}#{served[0].id}: "
+        f"{names}."
+    )

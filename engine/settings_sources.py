@@ -42,7 +42,7 @@ def read_sources(
     variables = {**dotenv, **environment}
     merged = _merged(_from_toml(file, required=path is not None), _from_variables(variables))
     flag, configured = overrides.get("student"), merged.get("student")
-    if _is_url(flag) and _is_url(configured) and flag != configured:
+    if _is_url(flag) and _is_url(configured) and _address(flag) != _address(configured):
         merged = _without_default_engine(merged)
     merged = _merged(merged, overrides)
     return Sources(_merged(from_familiar(variables, merged), merged), variables)
@@ -80,6 +80,10 @@ def _from_variables(variables: Mapping[str, str]) -> Mapping[str, object]:
 
 def _is_url(value: object) -> bool:
     return isinstance(value, str) and "://" in value
+
+
+def _address(url: object) -> str:
+    return str(url).partition("#")[0]
 
 
 def _without_default_engine(values: Mapping[str, object]) -> dict[str, object]:

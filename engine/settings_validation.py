@@ -103,15 +103,17 @@ def validated(sources: Sources) -> Top:
 
 
 def _with_url_as_student(values: Mapping[str, object]) -> dict[str, Any]:
-    """`student = "http://..."` written out: an engine and a student, both called default."""
+    """`student = "http://...#model"` written out: an engine and a student, both called default."""
     plain: dict[str, Any] = dict(values)
     url = plain.get("student")
     if not isinstance(url, str) or "://" not in url:
         return plain
     engines = dict(plain.get("engines") or {})
     given = dict(engines.get("default") or {})
+    address, _, model = url.partition("#")
+    named = {"model": model} if model else {}
     # Prices and models written for another address do not hold for this one.
-    engines["default"] = {**(given if "urls" not in given else {}), "urls": [url]}
+    engines["default"] = {**(given if "urls" not in given else {}), "urls": [address], **named}
     students = {**dict(plain.get("students") or {}), "default": {"engine": "default"}}
     return {**plain, "student": "default", "engines": engines, "students": students}
 

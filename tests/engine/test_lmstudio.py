@@ -88,9 +88,9 @@ async def test_of_many_on_the_disk_the_loaded_one_is_meant() -> None:
 
 
 async def test_of_several_loaded_ones_a_name_chooses() -> None:
-    studio = LMStudio([Downloaded("big", loaded=True), Downloaded("small", loaded=True), Downloaded("other")])
+    studio = LMStudio([Downloaded("other"), Downloaded("big", loaded=True), Downloaded("small", loaded=True)])
     with pytest.raises(
-        EngineNotFound, match=r"name one as `model`: 'big' \(loaded\), 'small' \(loaded\), 'other'"
+        EngineNotFound, match=r"as in http\S+#big: 'big' \(loaded\), 'small' \(loaded\), 'other'"
     ):
         async with opened(studio):
             pass

@@ -76,6 +76,16 @@ def test_a_url_as_flag_leaves_a_configured_default_student_as_it_is(tmp_path: Pa
     assert settings.engines["local"].urls == ("http://a:1",)
 
 
+def test_a_url_may_name_the_model_after_a_hash(tmp_path: Path) -> None:
+    file = settings_file(
+        tmp_path, 'student = "http://a:1/v1#google/gemma"\n[engines.default]\nusd_per_hour = 1'
+    )
+    named = EngineSettings("default", urls=("http://a:1/v1",), model="google/gemma", usd_per_hour=1.0)
+    assert read_settings(file).engines["default"] == named
+    other = read_settings(file, {"student": "http://a:1/v1#other"}).engines["default"]
+    assert (other.model, other.usd_per_hour) == ("other", 1.0)
+
+
 def test_a_price_without_urls_goes_with_the_one_line(tmp_path: Path) -> None:
     settings = read_settings(
         settings_file(tmp_path, 'student = "http://a"\n[engines.default]\nusd_per_hour = 1')
