@@ -88,6 +88,8 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
 
     asked = _asked(request, parts, cast)
     with open_workshop(request, build_id, asked, cast) as shop:
+        for note in shop.ledger.notes:
+            report(Log(note))
         judge = Judge(program.metric, shop.teacher)
         scorer, teaching = Scorer(judge, shop.student), Scorer(judge, shop.teacher)
         plain = executor(module, program, PLAIN)

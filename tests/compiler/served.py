@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -12,10 +13,11 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from engine.chat import Reply, Usage
+from engine.errors import EngineRateLimited, EngineServerError
 from programs.execution import Model
 
 
@@ -43,7 +45,12 @@ class Server:
         body = await request.json()
         if "Your input fields are" in body["messages"][0]["content"]:
             self.calls += 1
-            reply: Any = await self._model.complete(body["messages"], body)
+            try:
+                reply: Any = await self._model.complete(body["messages"], body)
+            except EngineRateLimited as error:
+                return _refusal(429, str(error), {"retry-after": str(error.retry_after)})
+            except EngineServerError as error:
+                return _refusal(error.status, str(error), {})
         else:
             # A conversation of no program: one of those that identify a model.
             counted = Usage(len(str(body["messages"])) + self.more_tokens, 1)
@@ -56,7 +63,24 @@ class Server:
         }
         usage = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
         head = {"id": "chat-1", "object": "chat.completion", "created": 1, "model": self.name}
+        if body.get("stream"):
+            return StreamingResponse(_events(reply, head, usage), media_type="text/event-stream")
         return JSONResponse({**head, "choices": [choice], "usage": usage})
+
+
+def _events(reply: Any, head: dict[str, object], usage: dict[str, int]) -> Iterator[str]:
+    """The reply in pieces of a few characters, then what it took."""
+    pieces = [reply.text[at : at + 7] for at in range(0, len(reply.text), 7)]
+    for piece in pieces:
+        chunk = {"index": 0, "delta": {"content": piece}, "finish_reason": None}
+        yield f"data: {json.dumps({**head, 'choices': [chunk]})}\n\n"
+    last = {"index": 0, "delta": {}, "finish_reason": reply.finish_reason}
+    yield f"data: {json.dumps({**head, 'choices': [last]})}\n\n"
+    yield f"data: {json.dumps({**head, 'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n"
+
+
+def _refusal(status: int, why: str, headers: dict[str, str]) -> Response:
+    return JSONResponse({"error": {"message": why}}, status, headers)
 
 
 @contextmanager
