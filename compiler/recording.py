@@ -96,9 +96,7 @@ class Recorder:
     def _points(self, event: Event) -> Iterator[tuple[str, float, int]]:
         """What an event adds to the curves of the run: name, value, step."""
         if isinstance(event, Scored):
-            # While candidates race, the mean of one is no score of the stage.
-            told = event.score is not None and event.candidate is None
-            if told and (event.done % max(1, event.total // _POINTS) == 0 or event.done == event.total):
+            if is_a_point(event):
                 # A stage that comes again measures another contender, on a curve of its own.
                 again = f"_{times}" if (times := self._stages[event.stage]) > 1 else ""
                 yield f"progress/{event.stage}{again}_score", event.score or 0.0, event.done
@@ -119,6 +117,13 @@ class Recorder:
         self._flushed = time.monotonic()
         if self._run is not None:
             log_metrics(self.store, self._run, pending)
+
+
+def is_a_point(event: Scored) -> bool:
+    """Whether a running score becomes a point of a curve: some hundred of a stage are enough."""
+    # While candidates race, the mean of one is no score of the stage.
+    told = event.score is not None and event.candidate is None
+    return told and (event.done % max(1, event.total // _POINTS) == 0 or event.done == event.total)
 
 
 def find_or_create(

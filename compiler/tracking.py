@@ -23,7 +23,7 @@ from typing import Protocol, Self
 
 from compiler.events import Began, Event, Finished, Scored
 from compiler.mlflow_store import MISSING, OFF, Address, TrackingUnavailable, address_of, is_installed
-from compiler.recording import Tracked
+from compiler.recording import Tracked, is_a_point
 from compiler.tracker import TOLD, event_line, first_line, last_line
 
 _ROOT = Path(__file__).parent.parent
@@ -129,7 +129,7 @@ class MlflowTracking:
         elif isinstance(event, Finished):
             self._finished = True
             self._release = f"{event.result.program}@{event.result.version}"
-        if type(event).__name__ not in TOLD or (isinstance(event, Scored) and event.candidate is not None):
+        if type(event).__name__ not in TOLD or (isinstance(event, Scored) and not is_a_point(event)):
             return
         if self._process.poll() is not None:
             self._give_up(self._last_words())

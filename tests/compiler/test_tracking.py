@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from compiler.errors import TargetMissed
-from compiler.events import Began, Finished, Scored, StageStarted
+from compiler.events import Began, Finished, Spent, StageStarted
 from compiler.mlflow_store import Store, TrackingUnavailable
 from compiler.recording import Tracked
 from compiler.tracking import Patience, Tracking, Untracked, open_tracking
@@ -103,7 +103,7 @@ def test_a_server_that_hangs_never_holds_an_event_up(tmp_path: Path) -> None:
         with open_tracking(url, tmp_path, SUMS, warnings.append, Patience(1.0, events=100)) as tracking:
             tracking.read(Began("b-1"))
             for done in range(5000):
-                tracking.read(Scored("score", done, 5000, 0.5))
+                tracking.read(Spent(done, 0, 0, None, 0.0))
             assert time.monotonic() - begun < 1
     assert len(warnings) == 1 and "does not keep up with the build" in warnings[0]
 
