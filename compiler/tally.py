@@ -45,6 +45,8 @@ class Tally:
         self._candidates: dict[str, Candidate] = {repr(self._plain): PLAIN}
         self._dev = {id(example): index for index, example in enumerate(bench.dev)}
         self._scores: dict[Candidate, dict[int, float]] = defaultdict(dict)
+        self.told: set[str] = set()
+        """Names of the candidates that had all dev rows, and were told of."""
         self._judged = 0
         self._sum = 0.0
 
@@ -82,6 +84,7 @@ class Tally:
 
     def _offer(self, candidate: Candidate, mean: float) -> None:
         _, best = self._bench.best
+        self.told.add(candidate.name)
         leads = best is None or mean > best
         tokens = self._bench.prompt_tokens(candidate)
         self._bench.report(

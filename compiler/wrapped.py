@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from compiler.candidate import PLAIN, Candidate
 from compiler.crossing import Crossing, aside
 from compiler.dspy_bench import DspyBench
 from compiler.errors import ModelUnusable, SearchEnded
-from compiler.events import Event, Log
+from compiler.events import CandidateScored, Event, Log
 from compiler.race import Race
 from compiler.tally import Tally, state_of
 
@@ -58,7 +58,7 @@ async def compiled(
         if best is None:
             raise ModelUnusable(f"{why}; name another with --proposer") from error
         raise SearchEnded(f"the search was ended: {why}") from error
-    return await _best(bench, tally.candidate(state_of(found)))
+    return await _best(bench, tally.candidate(state_of(found)), tally.told)
 
 
 def told_of(bench: Bench) -> str:
@@ -71,14 +71,14 @@ def told_of(bench: Bench) -> str:
     )
 
 
-async def _best(bench: Bench, found: Candidate) -> Candidate:
+async def _best(bench: Bench, found: Candidate, told: Set[str]) -> Candidate:
     """The best on the dev rows of what was found, what else was tried, and the plain program.
 
     Runs that were made before are not made again.
     """
     fitting = await bench.fits(found)
     entrants = list(dict.fromkeys([fitting or PLAIN, bench.best[0], PLAIN]))
-    race = Race(_Again(bench), len(entrants))
+    race = Race(_Again(bench, told), len(entrants))
     for rank, candidate in enumerate(entrants):
         await race.enter(rank, candidate)
     race.close()
@@ -90,16 +90,17 @@ async def _best(bench: Bench, found: Candidate) -> Candidate:
 
 
 class _Again:
-    """A bench whose candidates were told of before."""
+    """A bench at whose end candidates are compared that were mostly scored, and told of, before."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, told: Set[str]) -> None:
         self.dev, self.concurrency = bench.dev, bench.concurrency
         self.handicap, self.prompt_tokens = bench.handicap, bench.prompt_tokens
         self.fits, self.score = bench.fits, bench.score
-        self._bench = bench
+        self._bench, self._told = bench, told
 
     def report(self, event: Event, /) -> None:
-        pass
+        if isinstance(event, CandidateScored) and event.name not in self._told:
+            self._bench.report(event)
 
     def offer(self, candidate: Candidate, score: float | None = None) -> None:
         if score is not None and candidate is not self._bench.best[0]:

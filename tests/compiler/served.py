@@ -19,6 +19,7 @@ from starlette.routing import Route
 from engine.chat import Reply, Usage
 from engine.errors import EngineRateLimited, EngineServerError
 from programs.execution import Model
+from tests.compiler.scripted import Adder
 
 
 class Server:
@@ -99,3 +100,13 @@ def serving(model: Model) -> Iterator[Server]:
     finally:
         server.should_exit = True
         thread.join(timeout=10)
+
+
+def main(port: int) -> None:
+    """The adder as a process of its own, for tests that end it: python -m tests.compiler.served PORT."""
+    served = Server(Adder(pause=0.005))
+    uvicorn.run(served.app, host="127.0.0.1", port=port, log_level="warning", lifespan="off")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
