@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 from aiohttp import web
 
 from engine.chat import Reply, Usage
+from engine.fingerprint import CONVERSATIONS
 
 JsonObject = dict[str, object]
 
@@ -41,7 +42,7 @@ class LMStudio:
 
     models: Sequence[Downloaded]
     behind: Completes | None = None
-    """What answers the prompts of programs."""
+    """What answers, but for the conversations that identify a model."""
     version: Literal["0.3.5", "0.3.17", "0.4.18"] = "0.4.18"
     loads_on_demand: bool = True
     load_seconds: float = 0.0
@@ -160,7 +161,7 @@ class LMStudio:
         return web.json_response({"error": said}, status=404)
 
     async def _reply(self, messages: Sequence[Mapping[str, str]], body: JsonObject) -> Reply:
-        if self.behind is not None and "Your input fields are" in messages[0]["content"]:
+        if self.behind is not None and tuple(messages) not in CONVERSATIONS:
             return await self.behind.complete(messages, body)
         tokens = sum(len(message["content"]) for message in messages) // 4 + 1
         return Reply("Hello.", "", "stop", Usage(tokens, 2), "")
