@@ -28,7 +28,7 @@ from compiler.tracker import TOLD, event_line, first_line, last_line
 
 _ROOT = Path(__file__).parent.parent
 _WAITING = 10_000  # events in the queue; a store so far behind does not catch up
-_KILLED_WAIT = 5.0  # seconds, where nobody wants to wait any more
+_KILLED_WAIT = 10.0  # seconds, where nobody wants to wait any more
 
 
 class Tracking(Protocol):
