@@ -7,7 +7,7 @@
     ├── RouteUnknown          404  no such path, or 405 for its method
     ├── ModelUnavailable      503  the release is there but may not or cannot run now
     ├── OutputInvalid         502  the model's reply does not hold the program's outputs
-    ├── CheckBroken           502  the answer does not hold what the program checks, however often asked
+    │   └── CheckBroken       502  it does, but not what the program checks, however often asked
     ├── UpstreamFailed        what an engine's error becomes; see `UPSTREAM`
     └── InternalFault         500  ours; the details are in the log only
 
@@ -27,6 +27,7 @@ import orjson
 from engine import errors as engine_errors
 from engine.errors import EngineError
 from programs.errors import CheckFailed, InputInvalid, ReplyUnparseable
+from programs.execution import RunFailed
 
 _log = logging.getLogger(__name__)
 
@@ -104,21 +105,19 @@ class ModelUnavailable(GatewayError):
 
 
 class OutputInvalid(GatewayError):
-    status = 502
-    type = "server_error"
-    code = "program_output_invalid"
-
-
-class CheckBroken(GatewayError):
-    """`retries` says how often the model was asked again."""
+    """`retries` says how often the model was asked again for the sake of a check."""
 
     status = 502
     type = "server_error"
     code = "program_output_invalid"
 
-    def __init__(self, message: str, retries: int) -> None:
+    def __init__(self, message: str, retries: int = 0) -> None:
         super().__init__(message)
         self.retries = retries
+
+
+class CheckBroken(OutputInvalid):
+    pass
 
 
 class InternalFault(GatewayError):
@@ -196,7 +195,8 @@ def as_gateway_error(error: Exception) -> GatewayError:
         case InputInvalid():
             return RequestInvalid(f"{error}.", param=f"inputs.{error.name}")
         case ReplyUnparseable():
-            return OutputInvalid(f"The model's reply does not hold the program's outputs: {error}.")
+            told = f"The model's reply does not hold the program's outputs: {error}."
+            return OutputInvalid(told, error.attempts - 1 if isinstance(error, RunFailed) else 0)
         case CheckFailed():
             told = f"The model's answer does not pass the program's checks: {error}."
             return CheckBroken(told, error.attempts - 1)

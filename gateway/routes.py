@@ -87,9 +87,8 @@ class ChatCompletions:
         if error.reason is not None:
             self._metrics.upstream_errors.labels(error.reason).inc()
         if isinstance(error, OutputInvalid) and call is not None:
-            call.runnable.metrics.parse_failures.inc()
-        if isinstance(error, CheckBroken) and call is not None:
-            call.runnable.metrics.check_failures.inc()
+            metrics, broken = call.runnable.metrics, isinstance(error, CheckBroken)
+            (metrics.check_failures if broken else metrics.parse_failures).inc()
             call.count_retries(error.retries + 1)
         if exchange.begun:
             await exchange.end(error_event(error))

@@ -98,7 +98,7 @@ class EnsembleExecutor:
         vote = self._reduce(self.ensemble.answer, [result.outputs[self.chat.answer] for result in voting])
         winner = voting[vote.winner]
         outputs = {**winner.outputs, self.chat.answer: vote.answer}
-        steps, attempts = _steps(results, winner), 1 + sum(_retries(result) for result in results)
+        steps, attempts = _steps(results, winner), _attempts(results)
         reasons = [found.reason for found in broken(self.plan.checks, values, outputs)]
         if reasons:
             raise CheckFailed("; ".join(reasons), steps, outputs, reasons, attempts)
@@ -128,17 +128,18 @@ def _without_votes(results: Sequence[Result]) -> Outcome:
     """What a run comes to in which no member gave a whole answer."""
     for result in results:
         if isinstance(result, Outcome):
-            return replace(result, steps=_steps(results, result))
+            return replace(result, steps=_steps(results, result), attempts=_attempts(results))
     first, steps = results[0], _steps(results, results[0])
     failed = next((result for result in results if isinstance(result, CheckFailed)), None)
     if failed is not None:
-        attempts = 1 + sum(_retries(result) for result in results)
-        raise CheckFailed(str(failed), steps, failed.outputs, failed.reasons, attempts)
-    raise RunFailed(f"none of {len(results)} members gave a readable reply; the first: {first}", steps)
+        raise CheckFailed(str(failed), steps, failed.outputs, failed.reasons, _attempts(results))
+    told = f"none of {len(results)} members gave a readable reply; the first: {first}"
+    raise RunFailed(told, steps, _attempts(results))
 
 
-def _retries(result: Result) -> int:
-    return 0 if isinstance(result, RunFailed) else result.attempts - 1
+def _attempts(results: Sequence[Result]) -> int:
+    """The run itself, and every time that a member was asked again."""
+    return 1 + sum(result.attempts - 1 for result in results)
 
 
 def _steps(results: Sequence[Result], last: Result) -> tuple[Step, ...]:

@@ -88,10 +88,11 @@ class Outcome:
 
 
 class RunFailed(ReplyUnparseable):
-    """A reply that can't be read, with the steps that were paid for."""
+    """A reply that can't be read, with the steps that were paid for, those of earlier attempts too."""
 
-    def __init__(self, message: str, steps: tuple[Step, ...]) -> None:
+    def __init__(self, message: str, steps: tuple[Step, ...], attempts: int = 1) -> None:
         self.steps = steps
+        self.attempts = attempts
         super().__init__(message)
 
 
@@ -147,7 +148,7 @@ class PlanExecutor:
             try:
                 outcome = self.read(reply)
             except RunFailed as error:
-                raise RunFailed(str(error), (*steps, *error.steps)) from error
+                raise RunFailed(str(error), (*steps, *error.steps), attempt) from error
             steps += outcome.steps
             if not outcome.complete:
                 return Outcome({}, steps, complete=False, attempts=attempt)

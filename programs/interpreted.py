@@ -68,7 +68,7 @@ class InterpretedExecutor:
                 steps = tuple(recorder.steps)
                 if steps and steps[-1].finish_reason == "length":
                     return Outcome({}, steps, complete=False, attempts=attempt)
-                raise RunFailed("the reply does not hold the declared outputs", steps) from error
+                raise RunFailed("the reply does not hold the declared outputs", steps, attempt) from error
             outputs = dict(prediction.items())
             found = broken(self._checks, inputs, outputs)
             if not found:

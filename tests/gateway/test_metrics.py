@@ -246,3 +246,17 @@ def test_retries_and_answers_that_never_pass_are_counted_apart_from_unreadable_o
     reading.gains(2, "gateway_check_retries_total")
     reading.gains(1, "gateway_check_failures_total")
     reading.gains(0, "gateway_parse_failures_total")
+
+
+def test_an_unreadable_second_answer_is_a_parse_failure_after_one_retry(
+    gateway: RunningGateway, client: OpenAI, upstream: Upstream
+) -> None:
+    reading = Reading(gateway, client, "checked")
+    names = ("gateway_check_retries_total", "gateway_parse_failures_total", "gateway_check_failures_total")
+    for name in names:
+        reading.gains(0, name)
+    upstream.script = Script(WRONG, then=Script("what?"))
+    with pytest.raises(APIStatusError):
+        client.chat.completions.create(model="checked", messages=ASK)
+    for gain, name in zip((1, 1, 0), names, strict=True):
+        reading.gains(gain, name)

@@ -138,7 +138,7 @@ def test_no_retries_means_one_call() -> None:
 def test_an_unreadable_second_answer_fails_with_both_steps() -> None:
     with pytest.raises(RunFailed) as caught:
         run_checked(ScriptedModel([BAD, "what?"]))
-    assert [step.text for step in caught.value.steps] == [BAD, "what?"]
+    assert [step.text for step in caught.value.steps] == [BAD, "what?"] and caught.value.attempts == 2
 
 
 def test_a_cut_answer_is_neither_checked_nor_shown() -> None:
