@@ -14,7 +14,7 @@ from typing import Any
 from compiler.auto import Budget, settle
 from compiler.bench import Bench, Crew, Pace, Subject
 from compiler.candidate import PLAIN
-from compiler.contenders import Paddock, count_beside, line_up, test_all
+from compiler.contenders import Paddock, count_beside, measure
 from compiler.cost import accounts
 from compiler.decision import decide, refuse_below
 from compiler.duplicates import find_duplicates
@@ -80,11 +80,9 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
     module = program.make_module()
     parts = load_parts(request, fields_needed(module, program))
     check_fit(module, program, parts)
-    for note in parts.notes:
-        report(Log(note))
     duplicates = find_duplicates(parts)
-    if duplicates.loud:
-        report(Log(duplicates.describe()))
+    for note in (*parts.notes, *duplicates.notes):
+        report(Log(note))
 
     asked = _asked(request, parts, cast)
     with open_workshop(request, build_id, asked, cast) as shop:
@@ -130,8 +128,7 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
 
         looks = record_look(request.state, parts.fingerprints()["test"], build_id, program.name)
         paddock = Paddock(bench.subject, cast, scorer, teaching, request.releases)
-        entries = line_up(paddock, lowered.executor, parts.test, report)
-        tested = await test_all(entries, parts.test, report)
+        tested = await measure(paddock, lowered.executor, parts.test, report)
         judge.check()
 
         report(StageStarted("decide"))

@@ -73,6 +73,11 @@ def count_beside(program: Program, cast: Cast, releases: Path) -> Beside:
     return Beside(student, int(cast.teacher is not None))
 
 
+async def measure(paddock: Paddock, compiled: Executor, test: Examples, report: Report) -> Sequence[Tested]:
+    """Every contender's answers to the test examples."""
+    return await test_all(line_up(paddock, compiled, test, report), test, report)
+
+
 def line_up(paddock: Paddock, compiled: Executor, test: Examples, report: Report) -> list[Entry]:
     """All contenders, the plain program first, the compiled one last."""
     program, module = paddock.subject

@@ -66,8 +66,9 @@ class Duplicates:
         return len(self.pairs) / self.test_rows
 
     @property
-    def loud(self) -> bool:
-        return self.share > LOUD
+    def notes(self) -> tuple[str, ...]:
+        """What a build says of them while it runs: nothing of a few."""
+        return (self.describe(),) if self.share > LOUD else ()
 
     def describe(self) -> str:
         what = "row is nearly a training or dev row" if len(self.pairs) == 1 else (

@@ -126,3 +126,19 @@ async def test_every_contender_is_in_the_evidence(tmp_path: Path) -> None:
     assert {row["program"] for row in rows} == {"before", "manual few-shot", "champion", "after"}
     assert told["split"]["earlier_looks"][0]["program"] == "sums" and told["duplicates"]["rows"] == 0
     assert told["analysis"]["fixed"]["count"] == told["scores"]["difference"]["won"]
+
+
+async def test_test_rows_that_nearly_are_training_rows_are_told_while_it_builds(tmp_path: Path) -> None:
+    def doubled(split: str) -> list[Any]:
+        tail = " and say it in a whole sentence, please, for somebody who is new to this and reads slowly"
+        end = {"train": ".", "dev": "?", "test": " !"}[split]
+        return [
+            example.copy(question=example.question + tail + end).with_inputs("question")
+            for example in sums(20, first={"train": 0, "dev": 40, "test": 0}[split])
+        ]
+
+    result, events = await run(tmp_path, program(examples=doubled))
+    assert "20 of 20 test rows are nearly training or dev rows" in logs(events)
+    assert result.duplicated is not None and result.duplicated.without is None
+    told = json.loads((result.path / "evidence" / result.build_id / "build.json").read_text())["duplicates"]
+    assert told["rows"] == 20 and len(told["pairs"]) == 10 and told["share"] == 1.0

@@ -83,7 +83,7 @@ def test_scores_are_told_without_the_doubled_rows() -> None:
     told = doubled.scored([Answer(1.0), Answer(0.0), Answer(1.0), Answer(0.0)], seed=0)
     assert told is not None and told.without is not None
     assert (told.rows, told.share, told.without.n) == (1, 0.25, 3)
-    assert told.without.mean == pytest.approx(1 / 3) and doubled.loud
+    assert told.without.mean == pytest.approx(1 / 3) and len(doubled.notes) == 1
     section = doubled.as_dict(told)
     assert section["rows"] == 1 and section["threshold"] == 0.75 and section["score_without"]["n"] == 3
     assert section["pairs"][0]["test_inputs"].startswith("My invoice")
@@ -91,7 +91,7 @@ def test_scores_are_told_without_the_doubled_rows() -> None:
 
 def test_without_doubled_rows_there_is_no_second_score() -> None:
     clean = find_duplicates(Parts(tuple(sums(5)), (), tuple(sums(5, first=90))))
-    assert clean.scored([Answer(1.0)] * 5, 0) is None and clean.as_dict(None)["rows"] == 0 and not clean.loud
+    assert clean.scored([Answer(1.0)] * 5, 0) is None and clean.as_dict(None)["rows"] == 0 and not clean.notes
 
 
 def test_a_row_that_is_there_often_is_counted_once_and_few_pairs_are_kept() -> None:
