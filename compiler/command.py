@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from compiler.commands.build import build
+from compiler.commands.chat import chat
 from compiler.commands.evaluation import compare, evaluate
 from compiler.commands.models import models
 from compiler.commands.report import report
@@ -50,8 +51,8 @@ def main() -> None:
 
 
 VERBS = (
-    build, list_, show, report, verify, evaluate, compare, promote, rollback, runs, log, pull, new, programs,
-    models,
+    build, list_, show, report, verify, evaluate, compare, chat, promote, rollback, runs, log, pull, new,
+    programs, models,
 )  # fmt: skip
 for verb in VERBS:
     main.add_command(verb)
