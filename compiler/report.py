@@ -130,6 +130,7 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "failures": (analysis.get("groups") or [])[:_MOST_GROUPS],
         "tokens": _tokens(build.get("prompt") or {}),
         "reckoned": any(side.get("counting") == "reckoned" for side in (build.get("prompt") or {}).values()),
+        "ensemble": any(" (member " in name for name in _both(evidence.prompts)[1]),
         "note": evidence.prompts.get("note"),
         "prompts": compare_prompts(*_both(evidence.prompts), (build.get("candidate") or {}).get("demos")),
         "most_messages": MOST_MESSAGES,
