@@ -15,6 +15,7 @@ import dspy
 
 from compiler.errors import DataTooSmall
 from compiler.request import BuildRequest
+from programs.checks import Check, broken_by_label
 from programs.data import content_key, fingerprint, load_examples
 from programs.plan import Field
 from programs.program import SPLITS, Split
@@ -78,7 +79,8 @@ def load_parts(request: BuildRequest, needed: Needed) -> Parts:
     parts, notes = cut_missing(found, request.seed)
     parts, left_out = without_overlap(parts)
     _check_size(parts)
-    return Parts(parts["train"], parts["dev"], parts["test"], (*notes, *left_out))
+    refused = refused_labels(request.program.checks, parts)
+    return Parts(parts["train"], parts["dev"], parts["test"], (*notes, *left_out, *refused))
 
 
 def cut_missing(
@@ -123,6 +125,19 @@ def without_overlap(parts: Mapping[Split, Examples]) -> tuple[dict[Split, Exampl
         kept[split] = fresh
         taken.update(keys)
     return kept, notes
+
+
+def refused_labels(checks: Sequence[Check], parts: Mapping[Split, Examples]) -> list[str]:
+    """Says where right answers break the program's own checks: no answer can be right there."""
+    notes = []
+    for split, examples in parts.items():
+        reasons = [reason for e in examples if (reason := broken_by_label(checks, dict(e.items())))]
+        if reasons:
+            notes.append(
+                f"The program's checks refuse the labels of {len(reasons)} of {len(examples)} {split} rows, "
+                f"the first because {reasons[0]}."
+            )
+    return notes
 
 
 def _check_size(parts: Mapping[Split, Examples]) -> None:

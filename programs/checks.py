@@ -176,6 +176,20 @@ def broken(checks: Sequence[Check], inputs: Mapping[str, Any], outputs: Mapping[
     return [Broken(check, reason) for check, reason in found if reason is not None]
 
 
+def broken_by_label(checks: Sequence[Check], example: Mapping[str, Any]) -> str | None:
+    """Why an example's own answer, in all its variants, would be refused; a function is not asked."""
+    for check in checks:
+        field = getattr(check, "field", None)
+        label = example.get(field) if field is not None else None
+        if field is None or label is None:
+            continue
+        variants = [label, *label] if isinstance(label, list) else [label]
+        reasons = [check.problem(example, {field: value}) for value in variants]
+        if all(reasons):
+            return reasons[0]
+    return None
+
+
 def declared(checks: Sequence[Check]) -> tuple[DeclaredCheck, ...]:
     """The checks, where all of them are data.
 

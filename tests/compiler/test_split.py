@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import dspy
@@ -9,6 +10,7 @@ import pytest
 from compiler.errors import DataTooSmall
 from compiler.request import BuildRequest, DataPaths
 from compiler.split import Needed, cut_missing, load_parts, without_overlap
+from programs.checks import matches
 from programs.data import content_key
 from programs.errors import DataInvalid
 from programs.plan import Field
@@ -93,3 +95,14 @@ def test_labels_may_differ_where_inputs_are_the_same() -> None:
     twice = [dspy.Example(question="q", answer=answer).with_inputs("question") for answer in "ab"]
     parts, _ = cut_missing({"train": [*twice, *sums(20)], "dev": [], "test": []}, seed=0)
     assert sum(any(e.question == "q" for e in parts[split]) for split in ("train", "dev", "test")) == 1
+
+
+def test_labels_that_the_programs_own_checks_refuse_are_told_for_each_part(tmp_path: Path) -> None:
+    checked = replace(program(), checks=(matches("answer", r"\d{1,3}"),))
+    notes = load_parts(request(tmp_path, checked), NEEDED).notes
+    assert notes == (
+        "The program's checks refuse the labels of 20 of 20 dev rows, the first because 'answer' must match "
+        "'\\\\d{1,3}' as a whole.",
+        "The program's checks refuse the labels of 40 of 40 test rows, the first because 'answer' must match "
+        "'\\\\d{1,3}' as a whole.",
+    )

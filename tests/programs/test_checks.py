@@ -9,6 +9,7 @@ from programs.checks import (
     LONGEST_MATCHED,
     Check,
     broken,
+    broken_by_label,
     declared,
     is_one_of,
     matches,
@@ -139,3 +140,20 @@ def test_a_check_of_a_field_that_is_not_there_is_refused() -> None:
         refuse_unknown_fields([must_mention("anwser", "a")], ["question"], ["answer"])
     with pytest.raises(ProgramInvalid, match="input 'qestion': the inputs are question"):
         refuse_unknown_fields([must_mention("answer", of="qestion")], ["question"], ["answer"])
+
+
+@pytest.mark.parametrize(
+    ("label", "refused"), [("a", False), ("c", True), (["c", "a"], False), (["c", "d"], True), (None, False)]
+)
+def test_a_label_is_refused_where_none_of_its_variants_passes(label: object, refused: bool) -> None:
+    checks: list[Check] = [
+        is_one_of("answer", "a", "b"),
+        satisfies("never asked", lambda inputs, outputs: False),
+    ]
+    assert (broken_by_label(checks, {"answer": label}) is not None) == refused
+
+
+def test_a_label_must_mention_its_own_rows_input() -> None:
+    check = must_mention("answer", of="city")
+    assert broken_by_label([check], {"answer": "Rain in Oslo", "city": "Oslo"}) is None
+    assert broken_by_label([check], {"answer": "Rain", "city": "Oslo"}) == "'answer' must mention 'Oslo'"
