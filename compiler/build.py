@@ -11,13 +11,15 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+import dspy
+
 from compiler.auto import Budget, settle
 from compiler.bench import Bench, Crew, Pace, Subject
 from compiler.candidate import PLAIN
 from compiler.contenders import Paddock, count_beside, measure
 from compiler.cost import accounts
 from compiler.decision import decide, refuse_below
-from compiler.duplicates import find_duplicates
+from compiler.duplicates import Duplicates, find_duplicates
 from compiler.estimate import describe_cut, estimate, foresee, refuse_unpriced, reserve
 from compiler.events import Began, BuildResult, Event, Finished, Log, Scored, StageStarted
 from compiler.evidence import Findings, describe, evidence_files
@@ -78,11 +80,7 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
     report(StageStarted("load"))
     check_writable(request.releases)
     module = program.make_module()
-    parts = load_parts(request, fields_needed(module, program))
-    check_fit(module, program, parts)
-    duplicates = find_duplicates(parts)
-    for note in (*parts.notes, *duplicates.notes):
-        report(Log(note))
+    parts, duplicates = _load(request, module, report)
 
     asked = _asked(request, parts, cast)
     with open_workshop(request, build_id, asked, cast) as shop:
@@ -151,6 +149,16 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         publish(request.releases, draft, result.alias, build_id, files)
         report(Finished(result))
     return result
+
+
+def _load(request: BuildRequest, module: dspy.Module, report: Report) -> tuple[Parts, Duplicates]:
+    """The examples, checked: they fit the program, and how many test rows are in the others too."""
+    parts = load_parts(request, fields_needed(module, request.program))
+    check_fit(module, request.program, parts)
+    duplicates = find_duplicates(parts)
+    for note in (*parts.notes, *duplicates.notes):
+        report(Log(note))
+    return parts, duplicates
 
 
 def _asked(request: BuildRequest, parts: Parts, cast: Cast) -> dict[str, Any]:
