@@ -1,17 +1,26 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from click.testing import CliRunner
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from compiler.command import main
 from compiler.errors import UserMistake
 from compiler.events import Finished
-from compiler.mlflow_store import Store
+from compiler.mlflow_store import Address, Store, TrackingUnavailable, open_store
 from compiler.pull import parse_address, pull_release
 from programs.aliases import read_aliases
 from programs.errors import ReleaseInvalid, ReleaseNotFound
@@ -101,6 +110,59 @@ def test_a_version_that_claims_another_identity_is_refused(
     with pytest.raises(ReleaseInvalid):
         pull(store, tmp_path / "here")
     assert not (tmp_path / "here").exists() and not (tmp_path / "x").exists()
+
+
+@contextlib.contextmanager
+def lying_server(result: Any, listed: str) -> Iterator[str]:
+    """An MLflow server whose registered release holds one file of any name."""
+    answers: dict[str, Any] = {
+        "registered-models/alias": {
+            "model_version": {
+                "name": "sums",
+                "version": "1",
+                "run_id": "r",
+                "tags": [{"key": "release", "value": result.version}],
+            }
+        },
+        "runs/get": {
+            "run": {"info": {"run_id": "r", "artifact_uri": "mlflow-artifacts:/1/r/artifacts"}, "data": {}}
+        },
+        "mlflow-artifacts/artifacts": {"files": [{"path": listed, "is_dir": False, "file_size": 3}]},
+    }
+
+    async def answer(request: Request) -> Response:
+        return JSONResponse(next(said for path, said in answers.items() if request.url.path.endswith(path)))
+
+    app = Starlette(routes=[Route("/{path:path}", answer)])
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+
+
+@pytest.mark.parametrize(
+    "listed", ["../../../outside.json", "/outside.json", "evidence/../../x.json", "x\\..\\y"]
+)
+def test_a_server_cannot_name_a_file_outside(result: Any, tmp_path: Path, listed: str) -> None:
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    with lying_server(result, listed) as url:
+        far = open_store(Address(url))
+        with pytest.raises((ReleaseInvalid, TrackingUnavailable)):
+            pull(far, tmp_path / "here")
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_file_that_is_too_large_is_not_fetched(store: Store, result: Any, tmp_path: Path) -> None:
+    with (kept(store) / "plan.json").open("ab") as file:
+        file.truncate(33 * 1024 * 1024)
+    with pytest.raises(ReleaseInvalid, match=r"too large: 'release/plan\.json' has 34603008 bytes"):
+        pull(store, tmp_path / "here")
 
 
 @pytest.mark.parametrize(

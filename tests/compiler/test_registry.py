@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from compiler.command import main
 from compiler.events import Event, Finished
 from compiler.mlflow_store import Store
 from compiler.registry import mirror_aliases, registered
@@ -49,6 +52,16 @@ def test_a_promotion_moves_the_alias_in_mlflow_too(store: Store, builds: Builds)
     promote(builds.releases, f"sums@{version(builds.worked)}", "better")
     assert mirrored(store, builds) == []
     assert aliases(store)["champion"] == version(builds.worked)
+
+
+def test_the_commands_move_it_there_and_back(store: Store, builds: Builds) -> None:
+    record(store, *builds.plain)
+    record(store, *builds.worked)
+    there = ["--mlflow-uri", store.address.uri, "--releases", str(builds.releases)]
+    assert CliRunner().invoke(main, ["promote", "sums@candidate", *there]).exit_code == 0
+    assert aliases(store)["champion"] == version(builds.worked)
+    assert CliRunner().invoke(main, ["rollback", "sums", *there]).exit_code == 0
+    assert aliases(store)["champion"] == version(builds.plain)
 
 
 def test_a_champion_that_mlflow_does_not_know_is_told_and_the_old_one_is_not_left(
