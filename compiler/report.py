@@ -41,12 +41,19 @@ class Evidence:
 
 
 def read_evidence(files: Mapping[str, bytes]) -> Evidence:
-    """From the files of an evidence folder by their names; those of older builds may lack some."""
-    return Evidence(
-        orjson.loads(files["build.json"]),
-        [orjson.loads(line) for line in files.get("scorecard.jsonl", b"").splitlines()],
-        orjson.loads(files.get("prompts.json", b"{}")),
-    )
+    """From the files of an evidence folder by their names; those of older builds may lack some.
+
+    Raises:
+        ReportUnavailable: they are not what a build writes.
+    """
+    try:
+        return Evidence(
+            orjson.loads(files["build.json"]),
+            [orjson.loads(line) for line in files.get("scorecard.jsonl", b"").splitlines()],
+            orjson.loads(files.get("prompts.json", b"{}")),
+        )
+    except (KeyError, ValueError) as error:
+        raise ReportUnavailable(f"the evidence can't be read: {type(error).__name__}: {error}") from error
 
 
 def find_evidence(release: Path, build_id: str | None = None) -> dict[str, bytes]:
@@ -88,7 +95,7 @@ def make_report(evidence: Evidence) -> str:
         raise ReportUnavailable(
             f"reports need {error.name!r}, which is not installed: pip install 'smallforge[compiler]'"
         ) from error
-    except (LookupError, TypeError, ValueError, jinja2.TemplateError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, jinja2.TemplateError) as error:
         raise ReportUnavailable(f"the evidence can't be drawn: {type(error).__name__}: {error}") from error
 
 

@@ -224,6 +224,20 @@ def test_evidence_of_another_shape_is_one_sentence(result: BuildResult) -> None:
         make_report(Evidence({"build": "b"}, [], {}))
 
 
+def test_the_parts_of_a_metric_are_told_for_everyone(result: BuildResult) -> None:
+    build = json.loads(json.dumps(dict(evidence_in(result).build)))
+    for one, score in zip(build["contenders"], (0.25, 0.75), strict=True):
+        one["summary"]["parts"] = {"<terms>": score}
+    text = " ".join(Page(make_report(Evidence(build, [], {}))).text.split())
+    assert "part zero-shot compiled <terms> 25.0 % 75.0 %" in text
+
+
+def test_files_that_no_build_wrote_are_one_sentence() -> None:
+    for files in ({}, {"build.json": b"{"}):
+        with pytest.raises(ReportUnavailable, match="the evidence can't be read"):
+            read_evidence(files)
+
+
 def test_a_changed_or_absent_evidence_is_refused(result: BuildResult, tmp_path: Path) -> None:
     with pytest.raises(ReleaseNotFound, match=f"no evidence of a build 'other'; there is: {result.build_id}"):
         find_evidence(result.path, "other")
