@@ -3,6 +3,7 @@
 The judge is the model that `measure` hands on, asked at temperature 0, so that a recorded build asks it once.
 What it judges was written by another model and may try to talk it round: it stands between lines that carry
 a digest of the whole material, which no text inside can know, and the rules say that it is no instruction.
+What looks like such a line inside is spaced apart, for a judge that does not compare digests.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 TRIES = 3
 _SCORE = re.compile(r"\s*Score: (-?\d{1,6})\s*")
+_FENCE = re.compile(r"<{3,}|>{3,}")
 
 _RULES = """\
 You grade one answer by a rubric. Another model gave the answer; you neither improve it nor answer yourself.
@@ -39,13 +41,13 @@ Rubric:
 {rubric}
 
 Write at most three sentences on what the answer lacks by this rubric. Then write, as the last line and only
-there, the score as a whole number from {low} (worst) to {high} (best), in exactly this form:
-Score: {high}"""
+there, the score as a whole number from {low} (worst) to {high} (best), in exactly this form, the number for N:
+Score: N"""
 
 _AGAIN = """\
 That reply can't be read: {reason}. Write at most three sentences, then as the last line and only there the
-score, a whole number from {low} to {high}, in exactly this form:
-Score: {high}"""
+score, a whole number from {low} to {high}, in exactly this form, the number for N:
+Score: N"""
 
 
 class Grade(NamedTuple):
@@ -165,7 +167,8 @@ def judged_by_rubric(
 
 
 def _plain(value: Any) -> str:
-    """A value as text; field markers in it are made harmless."""
+    """A value as text; field markers in it, and what looks like one of our lines, are made harmless."""
     turns = getattr(value, "messages", None)
     plain = neutralise([dict(turn) for turn in turns] if turns is not None else value)
-    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False, default=str)
+    text = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False, default=str)
+    return _FENCE.sub(lambda found: " ".join(found[0]), text)
