@@ -41,12 +41,12 @@ Rubric:
 {rubric}
 
 Write at most three sentences on what the answer lacks by this rubric. Then write, as the last line and only
-there, the score as a whole number from {low} (worst) to {high} (best), in exactly this form, the number for N:
+there, the score N as a whole number from {low} (worst) to {high} (best), in exactly this form:
 Score: N"""
 
 _AGAIN = """\
 That reply can't be read: {reason}. Write at most three sentences, then as the last line and only there the
-score, a whole number from {low} to {high}, in exactly this form, the number for N:
+score N, a whole number from {low} to {high}, in exactly this form:
 Score: N"""
 
 
