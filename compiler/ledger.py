@@ -22,7 +22,7 @@ import orjson
 
 from compiler.errors import BuildMismatch, StateNotWritten
 from compiler.events import STAGES, Role, Stage
-from compiler.salvage import PAGE, Row, log_of, rows_of
+from compiler.salvage import PAGE, Row, log_of, rows_of, rows_of_log
 
 LAYOUT = 2  # kept in the file; the first had no number
 _SCHEMA = """
@@ -143,7 +143,9 @@ class Ledger:
             path.parent.mkdir(parents=True, exist_ok=True)
             if not _is_whole(path):
                 self.notes.append(_mend(path))
+            logged = [row for row in rows_of_log(path) if _is_as_written(row)]
             self._rows = _opened(path)
+            self._take_up(logged)
 
     def find(self, key: str, occurrence: int) -> RecordedReply | None:
         with self._disk():
@@ -161,6 +163,18 @@ class Ledger:
         )  # fmt: skip
         with self._disk():
             _write(self._rows, [(*row, _checksum(row))])
+
+    def _take_up(self, logged: Sequence[Row]) -> None:
+        """Puts back what a process that was killed had written, and SQLite does not find for damage."""
+        lost = {(row[0], row[1]): row for row in logged if self.find(str(row[0]), int(str(row[1]))) is None}
+        if lost:
+            self._rows.execute("BEGIN")
+            _write(self._rows, lost.values())
+            self._rows.execute("COMMIT")
+            self.notes.append(
+                f"The log of the build's calls beside {str(self._path)!r} was damaged: {len(lost)} calls in "
+                "it could still be read and are kept."
+            )
 
     def totals(self) -> Mapping[Made, Totals]:
         """Everything that was ever paid for in this build, by phase and by the model that was asked."""

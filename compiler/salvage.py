@@ -30,18 +30,25 @@ def log_of(path: Path) -> Path:
 
 def rows_of(path: Path) -> Iterator[Row]:
     """Every row that can still be read, newer ones of the write-ahead log last."""
-    data = path.read_bytes() if path.exists() else b""
-    pages = [data[at : at + PAGE] for at in range(0, len(data), PAGE)]
+    pages = _pages(path)
+    for number, page in pages.items():
+        yield from _page_rows(page, _FILE_HEADER if number == 1 else 0, pages)
+    yield from rows_of_log(path)
+
+
+def rows_of_log(path: Path) -> Iterator[Row]:
+    """Those of the file's write-ahead log, of which SQLite itself leaves out all after the first damage."""
     log = log_of(path)
     frames = _frames(log.read_bytes()) if log.exists() else []
-    # A row that goes on over further pages finds them where its own page came from, or in the file.
-    newest = {number: page for number, page in enumerate(pages, start=1)}
-    for number, page in enumerate(pages, start=1):
-        yield from _page_rows(page, _FILE_HEADER if number == 1 else 0, newest)
+    # A row that goes on over further pages finds them in the log, or in the file.
+    pages = _pages(path) | dict(frames) if frames else {}
     for number, page in frames:
-        newest[number] = page
-    for number, page in frames:
-        yield from _page_rows(page, _FILE_HEADER if number == 1 else 0, newest)
+        yield from _page_rows(page, _FILE_HEADER if number == 1 else 0, pages)
+
+
+def _pages(path: Path) -> dict[int, bytes]:
+    data = path.read_bytes() if path.exists() else b""
+    return {at // PAGE + 1: data[at : at + PAGE] for at in range(0, len(data), PAGE)}
 
 
 def _frames(data: bytes) -> list[tuple[int, bytes]]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
@@ -72,24 +74,44 @@ class Building:
         begun = list((self.folder / ".smallforge" / "builds").glob("*/build.json"))
         return begun[0].parent.name if begun else None
 
+    @property
+    def answered(self) -> int:
+        """Calls that are recorded so far."""
+        if self.build_id is None:
+            return 0
+        path = self.folder / ".smallforge" / "builds" / self.build_id / "calls.sqlite"
+        try:
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as rows:
+                return int(rows.execute("SELECT COUNT(*) FROM calls").fetchone()[0])
+        except sqlite3.OperationalError:  # not there yet
+            return 0
+
+    @property
+    def log(self) -> str:
+        """The end of what it said."""
+        return (self.folder / "log").read_text()[-3000:]
+
     def run(self) -> str:
         """Ends it in peace; returns the version that it released."""
         process = self.start()
         code = process.wait(180)
-        assert code == 0, f"ended with {code}:\n{(self.folder / 'log').read_text()[-3000:]}"
+        assert code == 0, f"ended with {code}:\n{self.log}"
         return self.champion()
 
-    def kill_in_the_middle(self, adder: Adder, rng: random.Random, whole: int) -> None:
-        """With SIGKILL, after any number of the calls that all of it takes, or while it writes."""
-        point = rng.randint(0, whole * 5 // 4)
+    def kill_in_the_middle(self, adder: Adder, rng: random.Random, whole: int) -> bool:
+        """With SIGKILL, after any number of the calls that all of it takes, or a moment after the last.
+
+        False when it had ended by itself before.
+        """
+        point, already = rng.randint(0, whole * 5 // 4), self.answered
         asked, process = adder.calls, self.start()
-        while process.poll() is None and adder.calls - asked < min(point, whole // 2):
+        while process.poll() is None and adder.calls - asked + already < min(point, whole * 3 // 4):
             time.sleep(0.002)
-        until = time.monotonic() + rng.random() * (1.0 if point > whole // 2 else 0.05)
+        until = time.monotonic() + rng.random() * (0.5 if point > whole * 3 // 4 else 0.02)
         while process.poll() is None and time.monotonic() < until:
             time.sleep(0.002)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
+        return process.wait() == -signal.SIGKILL
 
     def champion(self) -> str:
         version = read_aliases(self.folder / "releases" / "sums").champion
@@ -122,14 +144,20 @@ def undisturbed(folder: Path, server: Server, adder: Adder) -> tuple[str, int]:
     return version, taken
 
 
-def kill_and_resume(building: Building, adder: Adder, rng: random.Random, whole: int, kills: int) -> str:
-    """The version that a build releases that is killed so often, then left in peace."""
-    for _ in range(kills):
-        building.kill_in_the_middle(adder, rng, whole)
+class Survived(NamedTuple):
+    version: str
+    kills: int
+
+
+def kill_and_resume(building: Building, adder: Adder, rng: random.Random, whole: int, most: int) -> Survived:
+    """What a build comes to that is killed up to so often, then left in peace."""
+    kills = 0
+    while kills < most and building.kill_in_the_middle(adder, rng, whole):
+        kills += 1
         building.check_releases()
     version = building.run()
     building.check_releases()
     # What was on its way when the process died is asked again; what was answered before is not.
     assert repeated(adder) <= kills * CONCURRENCY
     adder.asked.clear()
-    return version
+    return Survived(version, kills)

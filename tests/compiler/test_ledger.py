@@ -130,6 +130,18 @@ def test_a_ledger_of_which_only_the_log_is_left_keeps_what_the_log_has(tmp_path:
     assert kept(path, 20) == 20
 
 
+def test_what_sqlite_leaves_out_of_a_damaged_log_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "calls.sqlite"
+    filled(path, 100)
+    log = path.with_name("calls.sqlite-wal")
+    data = bytearray(log.read_bytes())
+    data[40] ^= 1  # in the checksum of the first frame
+    log.write_bytes(data)
+    with Ledger(path) as ledger:
+        (note,) = ledger.notes
+    assert "100 calls in it could still be read" in note and kept(path, 100) == 100
+
+
 def test_a_ledger_without_its_log_keeps_what_the_file_has(tmp_path: Path) -> None:
     path = tmp_path / "calls.sqlite"
     filled(path)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from engine.chat import Reply
+from engine.errors import EngineRateLimited, EngineServerError
 from tests.compiler.interrupted import Building, kill_and_resume, undisturbed
 from tests.compiler.scripted import Adder
 from tests.compiler.served import Server, serving
+from tests.integration.conftest import free_port, running
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +42,8 @@ def test_a_build_that_is_killed_anywhere_ends_as_if_it_had_not_been(
 ) -> None:
     version, calls = whole
     building = Building(tmp_path, server.url)
-    assert kill_and_resume(building, adder, random.Random(seed), calls, kills=1) == version
+    survived = kill_and_resume(building, adder, random.Random(seed), calls, most=1)
+    assert survived.version == version
 
 
 def test_a_build_outlives_its_ledger_being_damaged(
@@ -45,7 +53,7 @@ def test_a_build_outlives_its_ledger_being_damaged(
     process = building.start()
     before = adder.calls
     while process.poll() is None and adder.calls - before < whole[1] // 2:
-        pass
+        time.sleep(0.002)
     process.kill()
     process.wait()
     assert building.build_id is not None
@@ -57,6 +65,43 @@ def test_a_build_outlives_its_ledger_being_damaged(
                 data[rng.randrange(len(data))] ^= 255
             file.write_bytes(data)
     assert building.run() == whole[0]
+    assert "could still be read and are kept" in (tmp_path / "log").read_text()
+
+
+class Moody(Adder):
+    """Asks to be left alone now and then, fails now and then, and sometimes takes its time."""
+
+    async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
+        reply = await super().complete(messages, params)
+        if self.calls % 20 == 7:
+            raise EngineRateLimited("slower", retry_after=1.0)
+        if self.calls % 20 == 13:
+            raise EngineServerError("busy", status=503)
+        await asyncio.sleep(1.0 if self.calls % 50 == 19 else 0.0)
+        return reply
+
+
+def test_a_moody_engine_slows_a_build_down_and_changes_nothing(
+    tmp_path: Path, whole: tuple[str, int]
+) -> None:
+    with serving(Moody(pause=0.005)) as served:
+        assert Building(tmp_path, served.url).run() == whole[0]
+
+
+def test_a_build_waits_for_an_engine_that_is_started_again(tmp_path: Path, whole: tuple[str, int]) -> None:
+    port = free_port()
+    url, around = f"http://127.0.0.1:{port}", {"PYTHONPATH": str(ROOT)}
+    serve = ["python", "-m", "tests.compiler.served", str(port)]
+    with running(serve, tmp_path, f"{url}/v1/models", 60, around) as engine:
+        building = Building(tmp_path / "build", url)
+        process = building.start()
+        while process.poll() is None and building.answered < whole[1] // 3:
+            time.sleep(0.01)
+        engine.kill()
+        engine.wait()
+    with running(serve, tmp_path, f"{url}/v1/models", 60, around):
+        assert process.wait(120) == 0, building.log
+    assert building.champion() == whole[0]
 
 
 def test_two_builds_of_one_program_at_once_do_not_disturb_each_other(
@@ -64,7 +109,6 @@ def test_two_builds_of_one_program_at_once_do_not_disturb_each_other(
 ) -> None:
     building = Building(tmp_path, server.url)
     processes = [building.start() for _ in range(2)]
-    log = tmp_path / "log"
-    assert [process.wait(120) for process in processes] == [0, 0], log.read_text()[-3000:]
+    assert [process.wait(120) for process in processes] == [0, 0], building.log
     building.check_releases()
     assert building.champion() == whole[0]
