@@ -56,6 +56,10 @@ class RandomSearch(BootstrapFewShotWithRandomSearch):
         )
         return Step(optimizer, {"trainset": bench.train, "valset": bench.dev})
 
+    def expected_runs(self, train: int, dev: int, pass_rate: float) -> Runs:
+        everything = dev * (self.num_candidate_programs + 3)  # it races no candidates
+        return super().expected_runs(train, dev, pass_rate)._replace(scored=everything)
+
 
 STEPS: Mapping[str, type[Stepwise]] = {
     "p": RandomSearch,

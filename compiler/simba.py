@@ -16,6 +16,8 @@ from compiler.estimate import Runs
 from compiler.events import Log
 from compiler.wrapped import Step, compiled
 
+NEW = 0.7  # of its candidates, about; the others repeat the prompt of an earlier one
+
 
 @dataclass(frozen=True)
 class SIMBA:
@@ -59,12 +61,13 @@ class SIMBA:
     def expected_runs(self, train: int, dev: int, pass_rate: float) -> Runs:
         batch, made = min(self.bsize, train), self.num_candidates + 1
         sampled = self.max_steps * batch * self.num_candidates
-        tried = self.max_steps * batch * made
+        tried = NEW * self.max_steps * batch * made
         # In the end the best see all training rows; those of their own batch are not asked again.
         last = min(self.max_steps, self.num_candidates)
-        finally_ = train + last * (train - batch)
+        finally_ = train + NEW * last * (train - batch)
         return Runs(
-            scored=sampled + tried + finally_ + 2 * dev,
+            scored=round(sampled + tried + finally_ + 2 * dev),
             demos=self.max_demos,
-            proposed=round(self.max_steps * made / (2 if self.max_demos else 1)),
+            # Half of the candidates are to get a rule, and half of those find runs that differ enough.
+            proposed=round(self.max_steps * made / (4 if self.max_demos else 2)),
         )

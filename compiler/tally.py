@@ -71,7 +71,7 @@ class Tally:
         """
         self._judged += 1
         self._sum += score
-        total = max(self._expected, self._judged)
+        total = max(self._expected, self._judged + 1)  # it is not through before DSPy says so
         mean = self._sum / self._judged
         self._bench.report(Scored("optimise", self._judged, total, mean, candidate.name))
         index = self._dev.get(id(example))
