@@ -36,7 +36,8 @@ async def test_a_promoted_release_answers_within_two_seconds_and_no_request_is_d
         for _ in range(4):
             askers.create_task(ask_on(client))
         await asyncio.sleep(0.5)
-        await asyncio.to_thread(gateway.run, "compiler", "promote", f"arithmetic@{candidate}")
+        forced = ("--force", "--reason", "to see it answer")
+        await asyncio.to_thread(gateway.run, "compiler", "promote", f"arithmetic@{candidate}", *forced)
         promoted = time.monotonic()
         await asyncio.sleep(3)
         asking = False
