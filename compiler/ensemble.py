@@ -6,6 +6,7 @@ members are plans of one release, which the gateway asks at the same time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from compiler.proof import require_plan
 from compiler.race import score_alone
 from compiler.random_search import BootstrapFewShotWithRandomSearch
 from programs.ensemble import FEWEST_MEMBERS, MOST_MEMBERS
+from programs.plan import Message
 from programs.reducers import REDUCERS, refusal
 
 
@@ -50,10 +52,13 @@ class Ensemble:
         self._check(bench)
         race = await self._search().race(bench, keep=self.size)
         best = race.best()
-        if len(best) < FEWEST_MEMBERS:
-            bench.report(Log("Fewer than two candidates fit the student's window: nothing to vote with."))
+        members = _with_own_prompts(bench, [member for member, _ in best])
+        if len(members) < self.size:
+            told = f"Members that fit and have a prompt of their own: {len(members)} of {self.size}."
+            bench.report(Log(told))
+        if len(members) < FEWEST_MEMBERS:
+            bench.report(Log("One prompt has nothing to vote with: it is released as a plan."))
             return race.winner()
-        members = [member for member, _ in best]
         asked = EnsembleCandidate(f"{self.reduce} of {len(members)}", members=members, reduce=self.reduce)
         # At temperature 0 the members' answers are known from the race: this asks nothing anew.
         found, together = await score_alone(asked, bench)
@@ -96,3 +101,12 @@ class Ensemble:
         why = refusal(self.reduce, answer)
         if why is not None:
             raise ArgumentInvalid(f"Ensemble: {why}")
+
+
+def _with_own_prompts(bench: Bench, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Of candidates with the same prompt, which differ in their name only, the best."""
+    program, module = bench.subject
+    first: dict[tuple[Message, ...], Candidate] = {}
+    for candidate in candidates:
+        first.setdefault(lower(module, program, candidate, None).prefix, candidate)
+    return list(first.values())

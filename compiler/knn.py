@@ -30,6 +30,8 @@ from programs.embedding import EMBEDDERS
 from programs.execution import PlanExecutor
 from programs.neighbours import MOST_DEMONSTRATIONS, MOST_SHOWN, embedded_text
 
+TO_TEACHER = 16  # rows that the teacher is shown as they are, at most
+
 
 def _known_embedder(name: str) -> str:
     if name not in EMBEDDERS:
@@ -76,7 +78,9 @@ class KNNFewShot:
 
     async def _pool(self, bench: Bench, rows: Sequence[dspy.Example], name: str) -> dict[int, Demo]:
         """Demonstrations by the row they show."""
-        worked = BootstrapFewShot(self.num_demos, self.k, metric_threshold=self.metric_threshold)
+        worked = BootstrapFewShot(
+            self.num_demos, min(self.k, TO_TEACHER), metric_threshold=self.metric_threshold
+        )
         shown = await worked.work_through(bench, rows)
         if len(shown) >= self.k:
             return {index: run[name] for index, run in sorted(shown.items())}

@@ -68,11 +68,35 @@ async def test_a_build_releases_an_ensemble_and_pays_for_all_members(tmp_path: P
     assert before is not None and after is not None and after > 3 * before
 
 
-async def test_one_that_is_left_for_want_of_room_is_no_ensemble(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("tokens", "kind"), [(280, "ensemble"), (240, "plan"), (220, "plan")])
+async def test_what_has_nothing_to_vote_with_is_a_plan(tmp_path: Path, tokens: int, kind: str) -> None:
+    """At 240 tokens the instructions fit alone, at 220 not even they."""
     asked = request(tmp_path, program(), optimizer="Ensemble", arguments=SMALL)
-    events = [event async for event in build(asked, Cast(Bound(Adder(), context_tokens=220)))]
+    events = [event async for event in build(asked, Cast(Bound(Adder(), context_tokens=tokens)))]
     assert isinstance(events[-1], Finished)
-    assert read_release(events[-1].result.path).identity.kind == "plan"
+    assert read_release(events[-1].result.path).identity.kind == kind
+    told = Log("One prompt has nothing to vote with: it is released as a plan.")
+    assert (told in events) == (kind == "plan")
+
+
+async def test_a_prompt_that_two_candidates_have_votes_once(tmp_path: Path) -> None:
+    stand = bench(tmp_path, Adder())
+    # Without labelled demonstrations that candidate is the unoptimised one.
+    candidate = await Ensemble(size=4, num_candidate_programs=1, max_labeled_demos=0).optimise(stand)
+    assert isinstance(candidate, EnsembleCandidate) and isinstance(stand.report, Collected)
+    assert len(candidate.members) == 3 and candidate.name == "majority of 3"
+    assert Log("Members that fit and have a prompt of their own: 3 of 4.") in stand.report.events
+
+
+@pytest.mark.parametrize("optimizer", ["Ensemble", "KNNFewShot"])
+async def test_the_same_rows_and_replies_are_the_same_release(tmp_path: Path, optimizer: str) -> None:
+    versions = set()
+    for folder in (tmp_path / "one", tmp_path / "other"):
+        asked = request(folder, program(), optimizer=optimizer)
+        events = [event async for event in build(asked, Cast(Bound(Adder(pause=0.001))))]
+        assert isinstance(events[-1], Finished)
+        versions.add(events[-1].result.version)
+    assert len(versions) == 1
 
 
 async def test_a_program_of_several_predictors_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
