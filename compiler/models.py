@@ -141,9 +141,7 @@ async def _ask(engine: EngineSettings, url: str) -> Silent | list[Served]:
             return Silent(engine.name, client.url, str(error))
         price = price_of(engine)
         return [
-            Served(engine.name, client.url, card.id, card.max_model_len, card.loaded, price)
-            for card in cards
-            if card.chats
+            Served(engine.name, client.url, card.id, card.max_model_len, card.loaded, price) for card in cards
         ]
 
 

@@ -171,7 +171,8 @@ def from_litellm(exc: BaseException, model: str, key: str | None = None) -> Engi
     """Our error for one of LiteLLM's, by the nearest class in the table, the key taken out of its text."""
     names = [base.__name__ for base in type(exc).__mro__]
     kind = next((FROM_LITELLM[name] for name in names if name in FROM_LITELLM), EngineServerError)
-    said = str(exc).strip() or type(exc).__name__
+    # LiteLLM appends its own traceback where a provider's reply was not what it expected.
+    said = str(exc).partition("\nTraceback")[0].strip() or type(exc).__name__
     said = said.replace(key, "(the key)") if key else said
     sentence = f"The hosted model {model!r} did not answer: {said}"
     if kind is EngineRateLimited:

@@ -169,3 +169,10 @@ def test_a_key_in_a_providers_words_does_not_come_through() -> None:
     said = litellm.exceptions.AuthenticationError("bad key sk-canary-1234", "openai", "gpt-4.1")
     told = str(from_litellm(said, "openai/gpt-4.1", "sk-canary-1234"))
     assert "sk-canary" not in told and "bad key (the key)" in told
+
+
+async def test_litellms_own_traceback_is_not_shown() -> None:
+    async with serving(replying(completion())) as server:
+        with pytest.raises(EngineError) as caught:
+            await HostedClient("anthropic/claude-haiku-4-5", key="k").complete(ASK, {"api_base": server.url})
+    assert "Traceback" not in str(caught.value) and "claude-haiku-4-5" in str(caught.value)
