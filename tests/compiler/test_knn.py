@@ -13,7 +13,17 @@ from compiler.optimizers import make_optimizer
 from compiler.request import Cast
 from programs.neighbours import NeighbourExecutor
 from programs.release import read_release
-from tests.compiler.scripted import Adder, Bound, Collected, TwoSteps, program, request, said, sums
+from tests.compiler.scripted import (
+    Adder,
+    Bound,
+    Collected,
+    SumsExamples,
+    TwoSteps,
+    program,
+    request,
+    said,
+    sums,
+)
 from tests.compiler.test_bootstrap import bench
 
 
@@ -77,7 +87,8 @@ async def test_a_build_releases_neighbours_and_measures_them_as_they_are_served(
 
 @pytest.mark.parametrize(("tokens", "kind"), [(280, "neighbours"), (220, "plan")])
 async def test_what_is_released_fits_the_window(tmp_path: Path, tokens: int, kind: str) -> None:
-    asked = request(tmp_path, program(), optimizer="KNNFewShot", arguments={"k": 3})
+    small = program(examples=SumsExamples(10, 4, 10))
+    asked = request(tmp_path, small, optimizer="KNNFewShot", arguments={"k": 3})
     events = [event async for event in build(asked, Cast(Bound(Adder(), context_tokens=tokens)))]
     assert isinstance(events[-1], Finished)
     release = read_release(events[-1].result.path)
