@@ -6,7 +6,6 @@ whose data is not there is left out; knows nothing of programs and models.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from compiler.errors import ReportUnavailable
 from compiler.report_charts import score_against_cost, search_progress
 from compiler.report_examples import MOST_CELLS, faults_of, groups_of
 from compiler.report_prompts import MOST_MESSAGES, compare_prompts, token_parts
+from compiler.report_sentences import cost_lines, data_lines, repeat_command
 from programs.errors import ReleaseNotFound
 from programs.release import verify_evidence
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_GROUPS = 12  # of failures
-_DEFAULT_STUDENT = "default"
 
 
 @dataclass(frozen=True)
@@ -141,10 +140,11 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "note": evidence.prompts.get("note"),
         "prompts": compare_prompts(*_both(evidence.prompts), (build.get("candidate") or {}).get("demos")),
         "most_messages": MOST_MESSAGES,
-        "cost_lines": _cost_lines(build),
+        "expected": {(part["phase"], part["role"]): part["calls"] for part in _expected(build)},
+        "cost_lines": cost_lines(build),
         "duplicates": build.get("duplicates") or {},
-        "data_lines": _data_lines(build),
-        "command": _command(build["asked"], build.get("settings") or {}),
+        "data_lines": data_lines(build),
+        "command": repeat_command(build["asked"], build.get("settings") or {}),
     }
 
 
@@ -154,26 +154,6 @@ def _charts(candidates: Sequence[Mapping[str, Any]], chosen: str) -> list[tuple[
         "Score against prompt size": score_against_cost(candidates, chosen),
     }
     return [(title, chart) for title, chart in drawn.items() if chart is not None]
-
-
-def _data_lines(build: Mapping[str, Any]) -> list[str]:
-    """What to know about the examples before believing the scores."""
-    split, lines = build["split"], ["Nobody had looked at these test examples before."]
-    looks = split["earlier_looks_at_test"]
-    if looks:
-        times = "once" if looks == 1 else f"{looks:,} times"
-        lines = [f"These test examples were looked at {times} before; when that grows, take new ones."]
-    doubled = build.get("duplicates")
-    if doubled and not doubled["rows"]:
-        lines.append("No test row is nearly a training or dev row.")
-    elif doubled:
-        rest = doubled.get("score_without")
-        told = f"; without them the score is {report_text.percent(rest['mean'])}" if rest else ""
-        lines.append(
-            f"Test rows that are nearly training or dev rows: {doubled['rows']:,} "
-            f"({report_text.percent(doubled['share'])}){told}."
-        )
-    return [*lines, *(report_text.one_line(note, 300) for note in split.get("notes") or [])]
 
 
 def _two_contenders(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -204,49 +184,6 @@ def _tokens(lengths: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sides
 
 
-def _cost_lines(build: Mapping[str, Any]) -> list[str]:
-    """What it took beside what was expected, and when it has paid for itself."""
-    took, expected = report_text.duration(build["seconds"]), build.get("estimated")
-    lines = [f"It ran {took}."]
-    if expected:
-        lines = [f"It ran {took}; about {report_text.duration(expected['seconds'])} were expected."]
-    cost = build.get("cost")
-    if not cost:
-        return lines
-    own, teacher = cost.get("usd_per_1000"), cost.get("teacher_usd_per_1000")
-    if own is not None and teacher is not None:
-        lines.append(
-            f"1,000 answers cost {report_text.usd(own)} USD; the teacher alone would take "
-            f"{report_text.usd(teacher)} USD and {report_text.count(cost['teacher_tokens_per_1000'])} tokens."
-        )
-    if cost.get("break_even") is not None:
-        paid = f"{report_text.usd(cost['build_usd'])} USD"
-        return [*lines, f"The build's {paid} are back after {cost['break_even']:,} answers."]
-    return [*lines, f"No break-even: {cost['reason']}."]
-
-
-def _command(asked: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """What builds it again, from the folder in which it was built."""
-    words = ["compiler", "build", asked["program"], "--optimizer", asked["optimizer"]]
-    files = settings.get("files") or {}
-    for option, split in (("--data", "train"), ("--dev", "dev"), ("--test", "test")):
-        if files.get(split):
-            words += [option, files[split]]
-    for name, value in asked["arguments"].items():
-        text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
-        words += ["--set", f"{name}={text}"]
-    words += ["--seed", str(asked["seed"])]
-    for role in ("student", "teacher", "proposer"):
-        name = (asked.get(role) or {}).get("name")
-        if name and (role, name) != ("student", _DEFAULT_STUDENT):
-            words += [f"--{role}", name]
-    ceiling = settings.get("ceiling") or {}
-    numbers = {
-        "--token-price-weight": asked.get("token_price_weight") or None,
-        **{f"--max-{what}": ceiling.get(what) for what in ("usd", "calls", "minutes")},
-        "--target": settings.get("target"),
-        "--gain": settings.get("required_gain"),
-    }
-    for option, number in numbers.items():
-        words += [] if number is None else [option, f"{number:g}"]
-    return shlex.join(words)
+def _expected(build: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """What was estimated, phase by phase."""
+    return (build.get("estimated") or {}).get("phases") or ()
