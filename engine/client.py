@@ -38,7 +38,7 @@ from engine.errors import (
     Phase,
 )
 from engine.sse import EventReader
-from engine.translation import from_aiohttp, from_error_event, from_status
+from engine.translation import from_aiohttp, from_error_event, from_status, without_key
 
 __all__ = ["Delta", "EngineClient", "ModelCard", "Reply", "Timeouts", "Usage"]
 
@@ -82,7 +82,7 @@ class EngineClient:
         self.url = url.rstrip("/").removesuffix("/v1")
         self.model = model
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        self._key = (key or "").encode()
+        self._key = key
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self.timeouts = timeouts
@@ -201,12 +201,9 @@ class EngineClient:
     def _event(self, payload: bytes) -> Body:
         event = decode(payload, self.url)
         if event.get("error"):
-            raise from_error_event(decode(self._without_key(payload), self.url), self.url)
+            said = without_key(payload.decode(errors="replace"), self._key)
+            raise from_error_event(decode(said.encode(), self.url), self.url)
         return event
-
-    def _without_key(self, said: bytes) -> bytes:
-        """An error's text, in which some servers repeat what they were sent."""
-        return said.replace(self._key, b"(the key)") if self._key else said
 
     @asynccontextmanager
     async def _request(
@@ -224,7 +221,7 @@ class EngineClient:
             response = await clock.limit(sending, "first_byte")
             if response.status != 200:
                 answer = await clock.limit(response.read(), "first_byte")
-                said = _json_or_text(self._without_key(answer))
+                said = _json_or_text(without_key(answer.decode(errors="replace"), self._key))
                 raise from_status(response.status, response.headers, said, self.url)
             yield response, clock
         except (aiohttp.ClientError, ConnectionError) as exc:
@@ -282,8 +279,8 @@ def _encode(body: Body) -> bytes:
         raise EngineRequestRefused(f"The request can't be written as JSON: {exc}.") from exc
 
 
-def _json_or_text(answer: bytes) -> object:
+def _json_or_text(answer: str) -> object:
     try:
         return orjson.loads(answer)
     except orjson.JSONDecodeError:
-        return answer.decode(errors="replace")
+        return answer

@@ -31,7 +31,7 @@ from engine.errors import (
     EngineUnreachable,
 )
 from engine.providers import KEY_VARIABLES, provider_of
-from engine.translation import retry_after
+from engine.translation import retry_after, without_key
 
 # By name, because the classes exist only once LiteLLM is imported. Every exception it defines stands here.
 FROM_LITELLM: Mapping[str, type[EngineError]] = {
@@ -173,8 +173,7 @@ def from_litellm(exc: BaseException, model: str, key: str | None = None) -> Engi
     kind = next((FROM_LITELLM[name] for name in names if name in FROM_LITELLM), EngineServerError)
     # LiteLLM appends its own traceback where a provider's reply was not what it expected.
     said = str(exc).partition("\nTraceback")[0].strip() or type(exc).__name__
-    said = said.replace(key, "(the key)") if key else said
-    sentence = f"The hosted model {model!r} did not answer: {said}"
+    sentence = f"The hosted model {model!r} did not answer: {without_key(said, key)}"
     if kind is EngineRateLimited:
         headers = getattr(getattr(exc, "response", None), "headers", None) or {}
         return EngineRateLimited(sentence, retry_after=retry_after(headers))

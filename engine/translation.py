@@ -90,6 +90,15 @@ _CONTEXT_WORDS = (
 _GONE_WORDS = ("model has crashed", "model is unloaded", "model unloaded")
 
 
+# A shorter one is a placeholder such as "EMPTY", and likely to be part of a word.
+_SHORTEST_KEY = 8
+
+
+def without_key(said: str, key: str | None) -> str:
+    """A server's words with our key taken out, which some servers repeat."""
+    return said.replace(key, "(the key)") if key and len(key) >= _SHORTEST_KEY else said
+
+
 def from_aiohttp(exc: BaseException, url: str) -> EngineError:
     """Our error for an exception of aiohttp, by the nearest class in the table."""
     kind = next((FROM_AIOHTTP[base] for base in type(exc).__mro__ if base in FROM_AIOHTTP), EngineUnreachable)

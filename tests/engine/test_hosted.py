@@ -174,5 +174,7 @@ def test_a_key_in_a_providers_words_does_not_come_through() -> None:
 async def test_litellms_own_traceback_is_not_shown() -> None:
     async with serving(replying(completion())) as server:
         with pytest.raises(EngineError) as caught:
-            await HostedClient("anthropic/claude-haiku-4-5", key="k").complete(ASK, {"api_base": server.url})
+            await HostedClient("anthropic/claude-haiku-4-5", key="sk-canary").complete(
+                ASK, {"api_base": server.url}
+            )
     assert "Traceback" not in str(caught.value) and "claude-haiku-4-5" in str(caught.value)

@@ -16,7 +16,7 @@ from engine.errors import (
     EngineServerError,
     EngineTimeout,
 )
-from engine.translation import FROM_AIOHTTP, from_error_event, from_status
+from engine.translation import FROM_AIOHTTP, from_error_event, from_status, without_key
 
 
 def subclasses(kind: type[BaseException]) -> set[type[BaseException]]:
@@ -74,3 +74,9 @@ def test_an_error_event_tells_its_status_by_code() -> None:
     assert isinstance(from_error_event({"error": {"code": 504, "message": "late"}}, "u"), EngineTimeout)
     assert isinstance(from_error_event({"error": {"message": "who knows"}}, "u"), EngineServerError)
     assert isinstance(from_error_event({"error": {"code": 200, "message": "odd"}}, "u"), EngineServerError)
+
+
+def test_a_key_is_taken_out_of_what_a_server_says_but_no_placeholder_is() -> None:
+    assert without_key("no such key: sk-canary", "sk-canary") == "no such key: (the key)"
+    assert without_key("the body is EMPTY", "EMPTY") == "the body is EMPTY"
+    assert without_key("anything", None) == "anything"
