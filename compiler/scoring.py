@@ -18,7 +18,7 @@ from compiler.calls import RecordedModel
 from compiler.errors import CompilerError, MetricFailed
 from compiler.events import Event, Scored, Stage
 from compiler.ledger import RecordedReply
-from compiler.together import together
+from compiler.together import in_turn
 from engine.errors import ContextWindowExceeded, EngineError, EngineRequestRefused
 from programs.ensemble import EnsembleExecutor
 from programs.errors import CheckFailed
@@ -29,6 +29,7 @@ from programs.program import Metric
 Trace = list[tuple[Any, Mapping[str, Any], Mapping[str, Any]]]
 """Calls in their order: the predictor, its inputs, its prediction."""
 _NO_PARAMS: Mapping[str, object] = {}
+AT_ONCE = 256  # answers begun; how many calls of them are in flight the model bounds
 _METRIC_TRIES = 10  # a metric that raises on more than half of at least so many examples is broken
 
 
@@ -196,4 +197,4 @@ async def score_all(
         report(Scored(stage, len(scores), len(examples), sum(scores) / len(scores)))
         return answer
 
-    return await together(one(example) for example in examples)
+    return await in_turn((one(example) for example in examples), AT_ONCE)
