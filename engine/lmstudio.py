@@ -12,7 +12,12 @@ from typing import Any
 
 from engine.chat import Body, ModelCard, read_model_cards
 from engine.client import EngineClient, Timeouts
-from engine.errors import EngineReplyInvalid, EngineRequestRefused, EngineServerError
+from engine.errors import (
+    EngineCredentialRefused,
+    EngineReplyInvalid,
+    EngineRequestRefused,
+    EngineServerError,
+)
 
 # A model that is loaded on demand, and requests that wait for the few which a desktop runs at once.
 PATIENT = Timeouts(first_byte=600.0, total=1200.0)
@@ -35,7 +40,8 @@ async def list_models(client: EngineClient) -> list[ModelCard]:
     for path, read in (("/api/v1/models", _cards_of_v1), ("/api/v0/models", read_model_cards)):
         try:
             cards = read(await client.get(path), client.url)
-        except (EngineReplyInvalid, EngineRequestRefused, EngineServerError):
+        except (EngineReplyInvalid, EngineRequestRefused, EngineServerError, EngineCredentialRefused):
+            # Refused: tokens have permissions, and one may be for OpenAI's protocol only.
             continue
         return [card for card in cards if card.chats]
     # OpenAI's list has no types, but LM Studio gives embedding models a name of their own.

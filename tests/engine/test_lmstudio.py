@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from aiohttp import web
 
 from engine.client import EngineClient, ModelCard, Usage
 from engine.errors import (
@@ -37,10 +38,12 @@ def desktop(**more: object) -> LMStudio:
 
 @asynccontextmanager
 async def opened(studio: LMStudio, model: str | None = None, **more: str) -> AsyncIterator[Student]:
-    async with serving(studio.handle) as server:
-        settings = settings_for(server.url, model, **more)
-        async with open_student(settings, progress=lambda line: None) as student:
-            yield student
+    async with serving(studio.handle) as server, opened_at(server.url, model, **more) as student:
+        yield student
+
+
+def opened_at(url: str, model: str | None = None, **more: str) -> AbstractAsyncContextManager[Student]:
+    return open_student(settings_for(url, model, **more), progress=lambda line: None)
 
 
 @pytest.mark.parametrize("version", ["0.3.17", "0.4.18"])
@@ -155,6 +158,18 @@ async def test_a_token_is_sent_where_the_server_wants_one() -> None:
             pass
     async with opened(studio, key="sk-lm-canary") as student:
         assert student.client.model == "google/gemma-3-4b"
+
+
+async def test_a_token_for_openais_protocol_only_is_enough() -> None:
+    studio = desktop()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.path.startswith("/api/"):
+            return web.json_response({"error": {"message": "not permitted"}}, status=403)
+        return await studio.handle(request)
+
+    async with serving(handle) as server, opened_at(server.url) as student:
+        assert (student.client.model, student.context_tokens) == ("google/gemma-3-4b", None)
 
 
 async def test_an_error_with_status_200_is_no_reply() -> None:
