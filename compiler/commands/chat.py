@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from compiler.conversation import Conversation, Took
     from engine.local import Student
 
+_NOTICE = 0.01  # seconds
 HELP = "/reset forgets the earlier turns, /inputs says what the program takes, /quit or Ctrl-D ends."
 
 
@@ -77,6 +78,8 @@ class Talk:
         """One answer, streamed, then what it took; the same also of one that fails."""
         from compiler.conversation import Meter
 
+        # The loop stood still while somebody typed: it has yet to see which connections the server closed.
+        await asyncio.sleep(_NOTICE)
         meter = Meter(self._student.client, self._charge)
         shown = _Shown(self.conversation.answer, self._out, self._err)
         try:

@@ -86,10 +86,17 @@ def _refusal(status: int, why: str, headers: dict[str, str]) -> Response:
 
 
 @contextmanager
-def serving(model: Model) -> Iterator[Server]:
+def serving(model: Model, keep_alive: int = 5) -> Iterator[Server]:
     """The server, in a thread of its own, so that a command in this process can call it."""
     served = Server(model)
-    config = uvicorn.Config(served.app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+    config = uvicorn.Config(
+        served.app,
+        host="127.0.0.1",
+        port=0,
+        log_level="warning",
+        lifespan="off",
+        timeout_keep_alive=keep_alive,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()

@@ -11,6 +11,7 @@ from compiler.events import BuildResult, Contender, Event, Finished, Log, Scored
 from compiler.request import Cast
 from programs.aliases import move_alias, read_aliases
 from programs.program import Program
+from programs.release import read_release
 from tests.compiler.scripted import Adder, Bound, Named, SumsExamples, TwoSteps, program, request, sums
 
 
@@ -93,6 +94,14 @@ async def test_an_interpreted_champion_is_run_as_the_gateway_would(tmp_path: Pat
     await run(tmp_path, asked, optimizer="LabeledFewShot")
     result, _ = await run(tmp_path, asked)
     assert named(result)["champion"].summary.n == 10
+
+
+@pytest.mark.parametrize(("optimizer", "kind"), [("KNNFewShot", "neighbours"), ("Ensemble", "ensemble")])
+async def test_a_champion_of_every_kind_is_measured(tmp_path: Path, optimizer: str, kind: str) -> None:
+    first, _ = await run(tmp_path, program(), optimizer=optimizer)
+    assert read_release(first.path).identity.kind == kind
+    result, _ = await run(tmp_path, program())
+    assert named(result)["champion"].summary.mean == first.compiled.mean > 0.9
 
 
 @pytest.mark.parametrize("damage", ["body", "alias"])

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -170,6 +173,21 @@ def test_an_engine_that_fails_ends_a_pipe_with_its_sentence(server: Server) -> N
     with serving(Broken()) as broken:
         done = chat(broken, "What is 2 + 2?\nWhat is 2 + 4?\n")
     assert done.exit_code != 0 and done.stdout == "" and "out of memory" in done.stderr
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_replaced(server: Server) -> None:
+    with serving(Adder(), keep_alive=1) as impatient:
+        command = [sys.executable, "-m", "compiler", "chat", "sums", "--student", impatient.url]
+        talking = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert talking.stdin is not None and talking.stdout is not None
+        for question, pause in (("What is 2 + 2?", 0.0), ("What is 5 + 7?", 1.3)):
+            time.sleep(pause)
+            talking.stdin.write(f"{question}\n")
+            talking.stdin.flush()
+            said = talking.stdout.readline()
+        talking.stdin.close()
+        talking.stdout.close()
+        assert (talking.wait(timeout=20), said) == (0, "12\n")
 
 
 def test_an_interpreted_release_answers_in_one_piece(here: Path) -> None:

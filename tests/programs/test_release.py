@@ -19,6 +19,7 @@ from programs.release import (
     Identity,
     Kind,
     Release,
+    add_evidence,
     canonical_json,
     digest,
     read_release,
@@ -160,3 +161,11 @@ def test_a_disk_that_refuses_is_a_sentence_and_leaves_nothing(tmp_path: Path) ->
     (tmp_path / "sum").write_text("a file where the folder should be")
     with pytest.raises(ReleaseNotWritten, match="can't write the release"):
         written(tmp_path)
+
+
+def test_a_release_gains_evidence_of_another_kind_and_keeps_its_version(tmp_path: Path) -> None:
+    home = written(tmp_path)
+    add_evidence(home, "evaluate-1", {"evaluation.json": b"{}"})
+    assert verify_evidence(home)[-1] == "evaluate-1" and read_release(home).identity.version == home.name
+    with pytest.raises(ReleaseNotWritten, match="can't write evidence of "):
+        add_evidence(home, "evaluate-1", {"evaluation.json": b"{}"})
