@@ -130,6 +130,7 @@ class RecordedModel:
     ) -> RecordedReply:
         known = self._ledger.find(key, occurrence)
         if known is not None:
+            self._answered = True
             self._learn(messages, known)
             return known
         task = asyncio.current_task()
@@ -201,7 +202,8 @@ class RecordedModel:
         limited = isinstance(error, EngineRateLimited)
         gone = isinstance(error, EngineUnreachable)
         starting = isinstance(error, EngineServerError) and error.status in _STARTING
-        if not error.retryable or (gone and not self._answered):
+        # Once more all the same: a connection that was opened to ask who it is may have gone stale.
+        if not error.retryable or (gone and not self._answered and number):
             return None
         if number >= len(self._pauses) and not (limited or gone or starting):
             return None

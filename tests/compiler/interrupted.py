@@ -152,6 +152,7 @@ class Survived(NamedTuple):
 def kill_and_resume(building: Building, adder: Adder, rng: random.Random, whole: int, most: int) -> Survived:
     """What a build comes to that is killed up to so often, then left in peace."""
     kills = 0
+    adder.asked.clear()
     while kills < most and building.kill_in_the_middle(adder, rng, whole):
         kills += 1
         building.check_releases()
@@ -159,5 +160,4 @@ def kill_and_resume(building: Building, adder: Adder, rng: random.Random, whole:
     building.check_releases()
     # What was on its way when the process died is asked again; what was answered before is not.
     assert repeated(adder) <= kills * CONCURRENCY
-    adder.asked.clear()
     return Survived(version, kills)

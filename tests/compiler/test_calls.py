@@ -129,10 +129,15 @@ async def test_what_stops_the_build_is_kept(ledger: Ledger) -> None:
 
 
 async def test_an_engine_that_never_answered_is_not_waited_for(ledger: Ledger) -> None:
-    failing = Failing(EngineUnreachable("no engine at http://127.0.0.1:9"))
+    failing = Failing(*[EngineUnreachable("no engine at http://127.0.0.1:9")] * 2)
     with pytest.raises(EngineUnreachable):
         await recorded(failing, ledger).complete(ask("1 + 2"), GREEDY)
     assert failing.calls == 0
+
+
+async def test_a_connection_that_has_gone_stale_is_opened_once_more(ledger: Ledger) -> None:
+    model = recorded(Failing(EngineUnreachable("Server disconnected")), ledger)
+    assert "4" in (await model.complete(ask("1 + 2"), GREEDY)).text
 
 
 async def test_an_engine_that_is_away_is_waited_for_longer_than_one_that_fails(ledger: Ledger) -> None:
