@@ -34,7 +34,7 @@ from compiler.statistics import paired_test
 from engine.client import EngineClient
 from engine.errors import EngineError
 from programs.loading import load_program
-from programs.program import SPLITS, Program
+from programs.program import SPLITS, Program, Split
 
 ROOT = Path(__file__).parent.parent
 DEFAULT_PROGRAM = "arithmetic"
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--no-result", action="store_true", help="print only, write no file")
     asked = parser.parse_args()
     try:
-        engine = asyncio.run(_engine(asked.url))
+        engine = asyncio.run(find_engine(asked.url))
         program = load_program(asked.program)
         runs: list[Run] = []
         for side, seed in schedule(max(asked.pairs, asked.seeds)):
@@ -117,12 +117,15 @@ def _run(side: Side, program: Program, engine: Engine, seed: int, asked: argpars
     return Run(side, seed, seed < asked.pairs, round(seconds, 2), **told)
 
 
-def write_examples(program: Program, seed: int, folder: Path) -> None:
-    """The program's own examples as files, the training rows in the seed's order."""
+def write_examples(
+    program: Program, seed: int, folder: Path, sizes: Mapping[Split, int] | None = None
+) -> None:
+    """The program's own examples as files, the training rows in the seed's order; at most `sizes` of them."""
     for split in SPLITS:
         rows = [dict(example.items()) for example in program.examples(split)]
         if split == "train":
             random.Random(seed).shuffle(rows)
+        rows = rows if sizes is None else rows[: sizes[split]]
         for row in rows:
             if program.chat.history in row:
                 row[program.chat.history] = list(row[program.chat.history].messages)
@@ -134,9 +137,10 @@ def _ours(program: Program, engine: Engine, folder: Path, asked: argparse.Namesp
         f"--{name}={folder / split}.jsonl"
         for name, split in zip(("data", "dev", "test"), SPLITS, strict=True)
     ]
-    arguments = ["build", asked.program, *rows, "--student", engine.url, "--mlflow-uri", "off"]
+    arguments = ["build", write_program(asked.program, folder), *rows, "--student", engine.url]
+    arguments += ["--mlflow-uri", "off"]
     arguments += ["--set", f"num_candidate_programs={asked.candidates}"]
-    _process(["compiler", *arguments], folder, {})
+    process(["compiler", *arguments], folder, {})
     evidence = json.loads(next((folder / "releases").glob("*/*/evidence/*/build.json")).read_text())
     spent, scores = evidence["spent"], evidence["scores"]
     return {
@@ -152,10 +156,20 @@ def _stock(program: Program, engine: Engine, folder: Path, asked: argparse.Names
     # Without the second variable DSPy looks prices up on the network, which would be held against it here.
     empty = {"DSPY_CACHEDIR": str(folder / "cache"), "LITELLM_LOCAL_MODEL_COST_MAP": "true"}
     arguments = [asked.program, str(folder), engine.url, engine.model, f"--candidates={asked.candidates}"]
-    return dict(json.loads(_process(["benchmarks.rivals.stock_build", *arguments], folder, empty)))
+    return dict(json.loads(process(["benchmarks.rivals.stock_build", *arguments], folder, empty)))
 
 
-def _process(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
+def write_program(name: str, folder: Path) -> str:
+    """The program in a file of its own, without examples to measure that the other side does not measure."""
+    path = folder / "program.py"
+    path.write_text(
+        "from dataclasses import replace\n\nfrom programs.loading import load_program\n\n"
+        f"program = replace(load_program({name!r}), handpicked=None)\n"
+    )
+    return str(path)
+
+
+def process(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
     """What a Python module prints, run in a folder where no configuration lies."""
     done = subprocess.run(
         [sys.executable, "-m", *command],
@@ -221,7 +235,7 @@ def table(program: str, runs: Sequence[Run], report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-async def _engine(url: str) -> Engine:
+async def find_engine(url: str) -> Engine:
     async with EngineClient(url, "") as client:
         try:
             cards = await client.models()

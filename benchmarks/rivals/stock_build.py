@@ -36,10 +36,10 @@ def main() -> None:
     )
     dspy.configure(lm=lm)
     train, dev, test = (
-        _examples(program, asked.folder / f"{part}.jsonl") for part in ("train", "dev", "test")
+        examples_in(program, asked.folder / f"{part}.jsonl") for part in ("train", "dev", "test")
     )
     with redirect_stdout(sys.stderr):
-        before = _score(program, program.make_module(), test)
+        before = score(program, program.make_module(), test)
         search = dspy.BootstrapFewShotWithRandomSearch(
             metric=program.metric,
             max_bootstrapped_demos=4,
@@ -49,7 +49,7 @@ def main() -> None:
             max_errors=len(train) * 100,
         )
         compiled = search.compile(program.make_module(), trainset=train, valset=dev)
-        after = _score(program, compiled, test)
+        after = score(program, compiled, test)
     paid = [entry["usage"] for entry in lm.history if entry["usage"]]
     told = {
         "calls": len(paid),
@@ -61,7 +61,7 @@ def main() -> None:
     print(json.dumps(told))
 
 
-def _examples(program: Program, path: Path) -> list[dspy.Example]:
+def examples_in(program: Program, path: Path) -> list[dspy.Example]:
     inputs = list(program.make_module().predictors()[0].signature.input_fields)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     for row in rows:
@@ -70,7 +70,7 @@ def _examples(program: Program, path: Path) -> list[dspy.Example]:
     return [dspy.Example(**row).with_inputs(*inputs) for row in rows]
 
 
-def _score(program: Program, module: dspy.Module, test: Sequence[dspy.Example]) -> float:
+def score(program: Program, module: dspy.Module, test: Sequence[dspy.Example]) -> float:
     evaluate = dspy.Evaluate(
         devset=list(test), metric=program.metric, num_threads=THREADS, max_errors=len(test) + 1
     )
