@@ -32,6 +32,11 @@ _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
 }
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 _LONGEST_REASON = 300  # characters
 _PLAIN_REASONS = ("connection refused", "timed out", "name or service not known", "no route to host")
 
@@ -166,8 +171,7 @@ def _failures(mlflow: Any) -> tuple[type[Exception], ...]:
 
 def _import_mlflow() -> Any:
     # MLflow is set up by its environment alone, and reads it while it is imported.
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    os.environ.update(_QUIET)
     for name, value in _PATIENCE.items():
         os.environ.setdefault(name, value)
     try:

@@ -7,6 +7,7 @@ exit code 1. The first line says where to write; a last one how the build ended.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -63,15 +64,23 @@ def main() -> int:
     begun = orjson.loads(lines.readline())
     os.chdir(begun["folder"])
     address = Address(begun["uri"], begun["own"] and Path(begun["own"]))
+    # Standard output is for the one line that is read; nobody reads what a library says there.
+    with contextlib.redirect_stdout(sys.stderr):
+        failure = _write(address, Tracked(**begun["tracked"]), lines)
+    if failure is not None:
+        sys.stdout.write(failure)
+    return 0 if failure is None else 1
+
+
+def _write(address: Address, tracked: Tracked, lines: Iterable[bytes]) -> str | None:
+    """Why it failed, where it did."""
     try:
         store = open_store(address)
+        with store.waited_for():
+            record(Recorder(store, tracked), lines)
     except TrackingUnavailable as error:
-        return _complain(str(error))
-    try:
-        record(Recorder(store, Tracked(**begun["tracked"])), lines)
-    except store.failures as error:
-        return _complain(f"MLflow at {address.shown!r} failed: {store.reason(error)}")
-    return 0
+        return str(error)
+    return None
 
 
 def record(recorder: Recorder, lines: Iterable[bytes]) -> None:
@@ -84,11 +93,6 @@ def record(recorder: Recorder, lines: Iterable[bytes]) -> None:
         else:
             recorder.read(TOLD[told["event"]].validate_python(told["said"]))
     recorder.end(status)
-
-
-def _complain(sentence: str) -> int:
-    sys.stdout.write(sentence)
-    return 1
 
 
 def _line(content: dict[str, Any]) -> bytes:

@@ -146,7 +146,8 @@ def test_a_server_that_dies_while_a_build_runs_gets_the_rest_afterwards(tmp_path
     found = re.search(r"compiler log (sums@\w+)", line)
     assert found is not None and "failed: connection refused" in line
     with mlflow_server(tmp_path, port):
-        house.run("compiler", "log", found[1])
+        logged = house.run("compiler", "log", found[1])
+        assert re.fullmatch(r"build \S+ is logged as sums-\S+\n", logged)
         (run,) = runs_of(url, "build")
         assert run.info.status == "FINISHED" and run.data.metrics["test_score"] == 1.0
         assert "is logged already" in house.run("compiler", "log", found[1])
