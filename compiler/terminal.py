@@ -50,8 +50,8 @@ TITLES: dict[Stage, str] = {
     "estimate": "Estimate calls and cost",
     "optimise": "Optimise",
     "lower": "Lower and prove",
-    "baseline": "Score zero-shot",
-    "score": "Score compiled",
+    "baseline": "Score baselines",
+    "score": "Score",
     "decide": "Decide",
     "write": "Write the release",
 }

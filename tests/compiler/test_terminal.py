@@ -139,7 +139,12 @@ def test_on_a_terminal_bars_show_stage_score_and_spending() -> None:
     display = open_display(console)
     assert isinstance(display, LiveBars)
     with display:
-        for event in (StageStarted("score", 300), Scored("score", 150, 300, 0.612), SPENT, Log("[half] way")):
+        for event in (
+            StageStarted("score", 300, "compiled"),
+            Scored("score", 150, 300, 0.612),
+            SPENT,
+            Log("[half] way"),
+        ):
             display.read(event)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
