@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from compiler.scoring import Judge, Scorer
 from compiler.spending import Ceiling, Spending
 from engine.chat import Reply
 from engine.errors import ContextWindowExceeded, EngineUnreachable
+from programs.checks import matches
 from programs.program import Program
 from tests.compiler.proposer import NAME, Proposer
 from tests.compiler.scripted import Adder, Collected, TwoSteps, program, right_sum, said, sums
@@ -274,3 +276,20 @@ async def test_a_proposer_whose_one_reply_is_refused_ends_the_search_in_a_senten
         await table(tmp_path, proposer=Choosy()).optimise("COPRO")
     with pytest.raises(ModelUnusable, match="name another with --proposer"):
         await table(tmp_path / "b", proposer=Choosy()).optimise("COPRO", breadth=9)
+
+
+async def test_why_a_check_failed_reaches_the_proposer(tmp_path: Path) -> None:
+    odd = replace(program(), checks=(matches("answer", r"\d*[13579]"),))
+    proposer = Proposer("Try.")
+    at = table(tmp_path, Adder(), proposer, asked=odd)
+    await at.optimise("GEPA")
+    assert await dev_score(at.bench, PLAIN) == 0.0  # unhelped, the adder says even numbers only
+    assert any("'answer' must match" in prompt for prompt in proposer.heard)
+
+
+@pytest.mark.parametrize("name", ["MIPROv2", "SIMBA"])
+async def test_proposers_are_shown_the_source_of_the_program_itself(name: str, tmp_path: Path) -> None:
+    proposer = Proposer()
+    arguments = {**SMALL[name], **({"max_demos": 0} if name == "SIMBA" else {})}
+    await table(tmp_path, Guesser(), proposer, asked=program(TwoSteps)).optimise(name, **arguments)
+    assert any("class TwoSteps" in prompt and "Works a sum out" in prompt for prompt in proposer.heard)
