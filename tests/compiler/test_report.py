@@ -196,7 +196,7 @@ def test_a_page_of_two_thousand_long_rows_stays_small_and_is_drawn_in_time(resul
                 row
                 | {"inputs": {"q": text, "r": text}, "output": {"answer": text}, "expected": {"answer": text}}
             )
-    long = [{"role": "user", "content": "\n" * 20_000 + str(number)} for number in range(100)]
+    long = [{"role": "user", "content": "<\n" * 10_000 + str(number)} for number in range(100)]
     begun = time.monotonic()
     page = make_report(
         Evidence(evidence.build, rows, {"before": {"p": long[:50]}, "after": {"p": long[40:]}})
