@@ -49,10 +49,12 @@ async def test_earlier_turns_are_given_until_they_are_reset() -> None:
     conversation = talk("history: dspy.History, question -> answer", history="history")
     assert await said(conversation, "first", model) == "held"
     await said(conversation, "second", model)
-    contents = [message["content"] for message in model.asked[-1][1:]]
-    assert len(contents) == 3 and "first" in contents[0] and "held" in contents[1] and "second" in contents[2]
-    conversation.reset()
     await said(conversation, "third", model)
+    contents = [message["content"] for message in model.asked[-1][1:]]
+    assert len(contents) == 5 and "held" in contents[1]
+    assert "first" in contents[0] and "second" in contents[2] and "third" in contents[4]
+    conversation.reset()
+    await said(conversation, "fourth", model)
     assert len(model.asked[-1]) == 2 and conversation.ignored is None
 
 
