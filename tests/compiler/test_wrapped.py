@@ -279,7 +279,7 @@ async def test_a_proposer_whose_one_reply_is_refused_ends_the_search_in_a_senten
 
 
 async def test_why_a_check_failed_reaches_the_proposer(tmp_path: Path) -> None:
-    odd = replace(program(), checks=(matches("answer", r"\d*[13579]"),))
+    odd = replace(program(), checks=(matches("answer", r"\d*[13579]"),), check_retries=0)
     proposer = Proposer("Try.")
     at = table(tmp_path, Adder(), proposer, asked=odd)
     await at.optimise("GEPA")
