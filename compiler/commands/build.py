@@ -29,7 +29,7 @@ from programs.loading import load_program
     "--optimizer",
     default=DEFAULT_OPTIMIZER,
     show_default=True,
-    help="LabeledFewShot, BootstrapFewShot, ...; an unknown one lists all. 'none' releases PROGRAM as it is.",
+    help="LabeledFewShot, MIPROv2, ...; an unknown one lists all. 'auto' chooses, 'none' changes nothing.",
 )
 @click.option("--set", "arguments", multiple=True, metavar="KEY=VALUE", help="An argument of the optimiser.")
 @click.option(
