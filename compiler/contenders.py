@@ -17,12 +17,13 @@ from typing import NamedTuple
 from compiler.answers import Answer
 from compiler.bench import Subject
 from compiler.candidate import PLAIN, Candidate
+from compiler.errors import MetricFailed
 from compiler.estimate import Beside
 from compiler.events import ContenderName, Event, Log, Scored, Stage, StageStarted
 from compiler.labeled import labelled_demos
 from compiler.lowering import executor
 from compiler.request import Cast
-from compiler.scoring import Scorer, score_all
+from compiler.scoring import Judge, Scorer, score_all
 from compiler.serving_form import serving_form
 from compiler.split import Examples
 from programs.aliases import read_aliases
@@ -96,7 +97,13 @@ async def test_all(entries: Sequence[Entry], test: Examples, report: Report) -> 
     for entry in entries:
         stage: Stage = "score" if entry.name == "compiled" else "baseline"
         report(StageStarted(stage, len(test), entry.name))
-        answers = await score_all(entry.scorer, entry.executor, test, stage, _apart(entry.name, report))
+        try:
+            answers = await score_all(entry.scorer, entry.executor, test, stage, _apart(entry.name, report))
+        except MetricFailed as error:
+            if entry.name != "champion":
+                raise
+            report(Log(f"The champion {entry.release} can't be measured and is not compared: {error}."))
+            continue
         tested.append(Tested(entry.name, answers, entry.what, entry.release))
     return tested
 
@@ -132,13 +139,15 @@ def _champion(paddock: Paddock, report: Report) -> Iterator[Entry]:
     except ProgramError as error:
         report(Log(f"The champion {name} can't be run and is not compared: {error}."))
         return
+    # A champion of an earlier form of the program may give what the metric can't read: its own failures.
+    scorer = Scorer(Judge(program.metric, paddock.teacher.model), paddock.student.model)
     what = release.name
     if canonical_json(dict(student.fingerprint.as_dict())) != canonical_json(
         dict(release.identity.fingerprint)
     ):
         report(Log(f"The champion {name} was compiled for another student; it is measured on this one."))
         what = f"{release.name}, compiled for another student"
-    yield Entry("champion", runs, paddock.student, what, release.name)
+    yield Entry("champion", runs, scorer, what, release.name)
 
 
 def _apart(name: ContenderName, report: Report) -> Report:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import dspy
 import pytest
 
 from compiler.build import build
@@ -115,6 +116,19 @@ async def test_a_broken_champion_is_told_and_fails_nothing(tmp_path: Path, damag
     result, events = await run(tmp_path, program(), optimizer="LabeledFewShot")
     assert "champion" not in named(result) and "can't be run and is not compared" in logs(events)
     assert read_aliases(first.path.parent).candidate == result.version
+
+
+async def test_a_champion_whose_answers_the_metric_cannot_read_is_told_and_fails_nothing(
+    tmp_path: Path,
+) -> None:
+    def reasoned(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:
+        return float(bool(prediction.reasoning) and prediction.answer == example.answer)
+
+    few = SumsExamples(20, 5, 40)
+    await run(tmp_path, program(lambda: dspy.Predict("question -> answer"), few))
+    result, events = await run(tmp_path, program(examples=few, metric=reasoned))
+    assert "champion" not in named(result) and "can't be measured and is not compared" in logs(events)
+    assert result.compiled.mean == 0.5
 
 
 async def test_progress_of_a_further_contender_is_not_taken_for_the_plain_programs(tmp_path: Path) -> None:
