@@ -30,7 +30,8 @@ class Lengths:
     def as_dict(self) -> dict[str, Any]:
         told = asdict(self)
         request = {"mean": told.pop("request_mean"), "max": told.pop("request_max")}
-        return {**told, "request": request, "reply": told.pop("reply_mean")}
+        reply = told.pop("reply_mean")
+        return {**told, "request": request, "reply": reply}
 
     def describe(self) -> str:
         system = "unknown" if self.system is None else f"{self.system}"

@@ -1,5 +1,5 @@
 """What an answer would have cost at the teacher that a release was compiled with, from the release's own
-evidence.
+evidence: as measured on the test examples, beside the release, or else on the build's first questions.
 """
 
 from __future__ import annotations
@@ -20,11 +20,19 @@ def teacher_usd_per_answer(release: Path) -> float | None:
     records = (release / "evidence").glob("*/build.json")
     folders = [path.parent for path in records if not path.parent.name.startswith(".")]
     for folder in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True):
-        teacher = _build_record(folder).get("teacher")
-        usd = teacher.get("usd_per_answer") if isinstance(teacher, dict) else None
-        if isinstance(usd, int | float) and not isinstance(usd, bool) and usd >= 0:
-            return float(usd)
+        record = _build_record(folder)
+        for summary in (_tested(record), record.get("teacher")):
+            usd = summary.get("usd_per_answer") if isinstance(summary, dict) else None
+            if isinstance(usd, int | float) and not isinstance(usd, bool) and usd >= 0:
+                return float(usd)
     return None
+
+
+def _tested(record: dict[str, Any]) -> object:
+    """The teacher's summary among the programs that were measured, if it was."""
+    contenders = record.get("contenders")
+    known = [one for one in contenders if isinstance(one, dict)] if isinstance(contenders, list) else []
+    return next((one.get("summary") for one in known if one.get("name") == "teacher"), None)
 
 
 def _build_record(folder: Path) -> dict[str, Any]:

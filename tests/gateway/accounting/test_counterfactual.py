@@ -28,6 +28,18 @@ def test_the_teacher_costs_what_the_build_measured(tmp_path: Path) -> None:
     assert teacher_usd_per_answer(tmp_path) == 0.002
 
 
+def test_what_the_teacher_took_on_the_test_examples_is_preferred(tmp_path: Path) -> None:
+    tested = [
+        {"name": "zero-shot", "summary": {"usd_per_answer": 0.5}},
+        {"name": "teacher", "summary": {"usd_per_answer": 0.003}},
+    ]
+    _build(tmp_path, "b1", {"teacher": {"usd_per_answer": 0.002}, "contenders": tested})
+    assert teacher_usd_per_answer(tmp_path) == 0.003
+    unpriced = [{"name": "teacher", "summary": {"usd_per_answer": None}}, "strange"]
+    _build(tmp_path, "b2", {"teacher": {"usd_per_answer": 0.004}, "contenders": unpriced}, age=-5)
+    assert teacher_usd_per_answer(tmp_path) == 0.004
+
+
 def test_the_newest_build_that_scored_a_teacher_counts(tmp_path: Path) -> None:
     _build(tmp_path, "a", {"teacher": {"usd_per_answer": 0.1}}, age=10)
     _build(tmp_path, "b", {"teacher": {"usd_per_answer": 0.2}}, age=5)
