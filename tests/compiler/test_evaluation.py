@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,23 +19,25 @@ from tests.compiler.test_command import SUMS, rows, run
 ROWS = [json.dumps({"question": f"What is {n} + 7?", "answer": str(n + 7)}) for n in range(30)]
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Path]:
-    """An empty folder with `sums.py` and rows of one's own."""
-    with contextlib.chdir(tmp_path):
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two releases of the sums: the plain champion, and a candidate that adds all right."""
+    folder = tmp_path_factory.mktemp("built")
+    with contextlib.chdir(folder), serving(Adder()) as served:
         Path("sums.py").write_text(SUMS)
         rows(Path("own.jsonl"), *ROWS)
-        yield tmp_path
+        for optimizer in ("none", "BootstrapFewShot"):
+            asked = ["--student", served.url, "--mlflow-uri", "off", "--optimizer", optimizer]
+            done = run("build", "./sums.py", *asked)
+            assert done.exit_code == 0, done.output
+    return folder
 
 
 @pytest.fixture
-def server(here: Path) -> Iterator[Server]:
-    """The adder, and two releases: the plain champion, and a candidate that adds all right."""
-    with serving(Adder()) as served:
-        for arguments in (["--optimizer", "none"], ["--optimizer", "BootstrapFewShot"]):
-            done = run("build", "./sums.py", "--student", served.url, "--mlflow-uri", "off", *arguments)
-            assert done.exit_code == 0, done.output
-        served.calls = 0
+def server(built: Path, tmp_path: Path) -> Iterator[Server]:
+    """The adder, in a copy of that folder."""
+    shutil.copytree(built, tmp_path / "here")
+    with contextlib.chdir(tmp_path / "here"), serving(Adder()) as served:
         yield served
 
 
@@ -133,7 +136,7 @@ def test_a_users_mistake_is_a_sentence_and_notes_no_look(
     assert evaluations("champion") == [] and server.calls == 0
 
 
-def test_an_interpreted_release_of_a_changed_program_is_not_measured(here: Path) -> None:
+def test_an_interpreted_release_of_a_changed_program_is_not_measured(tmp_path: Path) -> None:
     twice = SUMS.replace(
         'return dspy.ChainOfThought("question -> answer")',
         'class Twice(dspy.Module):\n        def __init__(self):\n            super().__init__()\n'
@@ -141,8 +144,8 @@ def test_an_interpreted_release_of_a_changed_program_is_not_measured(here: Path)
         "        async def aforward(self, question):\n"
         "            return await self.first.acall(question=question)\n    return Twice()",
     )  # fmt: skip
-    Path("sums.py").write_text(twice)
-    with serving(Adder()) as server:
+    with contextlib.chdir(tmp_path), serving(Adder()) as server:
+        Path("sums.py").write_text(twice)
         made = run(
             "build", "./sums.py", "--student", server.url, "--mlflow-uri", "off", "--optimizer", "none"
         )
