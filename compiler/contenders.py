@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import dspy
+
 from compiler.answers import Answer
 from compiler.bench import Subject
 from compiler.candidate import PLAIN, Candidate
@@ -28,7 +30,7 @@ from compiler.serving_form import serving_form
 from compiler.split import Examples
 from programs.aliases import read_aliases
 from programs.data import content_key
-from programs.errors import ProgramError
+from programs.errors import ProgramError, ProgramInvalid
 from programs.execution import Executor
 from programs.loading import blamed_on
 from programs.program import Program
@@ -68,9 +70,13 @@ class Paddock:
 
 
 def count_beside(program: Program, cast: Cast, releases: Path) -> Beside:
-    """What an estimate has to reckon with; a champion that turns out to be broken is counted too."""
+    """What an estimate has to reckon with; a champion that turns out to be broken is counted too.
+
+    Raises:
+        ProgramInvalid: the program's `handpicked` fails; better now than when all has been paid for.
+    """
     champion = read_aliases(releases / program.name).champion
-    student = int(program.handpicked is not None) + int(champion is not None)
+    student = int(bool(_picked(program))) + int(champion is not None)
     return Beside(student, int(cast.teacher is not None))
 
 
@@ -111,10 +117,7 @@ async def test_all(entries: Sequence[Entry], test: Examples, report: Report) -> 
 def _handpicked(paddock: Paddock, test: Examples, report: Report) -> Iterator[Entry]:
     """The prompt that a person would write; an example that is a test example is not shown."""
     program, module = paddock.subject
-    if program.handpicked is None:
-        return
-    with blamed_on(program):
-        picked = list(program.handpicked())
+    picked = _picked(program)
     held_out = {content_key(example) for example in test}
     shown = [example for example in picked if content_key(example) not in held_out]
     if len(shown) < len(picked):
@@ -124,6 +127,19 @@ def _handpicked(paddock: Paddock, test: Examples, report: Report) -> Iterator[En
         demos = labelled_demos(predictors, dict.fromkeys(predictors, shown))
         runs = executor(module, program, Candidate("hand-picked", demos))
         yield Entry("manual few-shot", runs, paddock.student, f"{len(shown)} hand-picked examples")
+
+
+def _picked(program: Program) -> list[dspy.Example]:
+    if program.handpicked is None:
+        return []
+    with blamed_on(program):
+        picked = list(program.handpicked())
+    for example in picked:
+        if not isinstance(example, dspy.Example):
+            raise ProgramInvalid(
+                f"program {program.name!r}: handpicked() gave {example!r}, which is no dspy.Example"
+            )
+    return picked
 
 
 def _champion(paddock: Paddock, report: Report) -> Iterator[Entry]:

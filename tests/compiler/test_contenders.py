@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from compiler.build import build
 from compiler.events import BuildResult, Contender, Event, Finished, Log, Scored, StageStarted
 from compiler.request import Cast
 from programs.aliases import move_alias, read_aliases
+from programs.errors import ProgramInvalid
 from programs.program import Program
 from programs.release import read_release
 from tests.compiler.scripted import Adder, Bound, Named, SumsExamples, TwoSteps, program, request, sums
@@ -24,9 +26,7 @@ def worked(number: int) -> Any:
 
 
 def handpicked(*numbers: int) -> Program:
-    made = program()
-    fields = {name: getattr(made, name) for name in ("name", "make_module", "examples", "metric", "chat")}
-    return Program(**fields, sampling=made.sampling, handpicked=lambda: [worked(n) for n in numbers])
+    return replace(program(), handpicked=lambda: [worked(number) for number in numbers])
 
 
 async def run(
@@ -64,6 +64,20 @@ async def test_hand_picked_examples_are_a_contender(tmp_path: Path) -> None:
 async def test_a_hand_picked_example_that_is_a_test_example_is_left_out(tmp_path: Path) -> None:
     result, events = await run(tmp_path, handpicked(2000, 2001))
     assert "manual few-shot" not in named(result) and "Left 2 hand-picked examples out" in logs(events)
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [(lambda: 1 / 0, "ZeroDivisionError"), (lambda: ["What is 2 + 2?"], "is no dspy.Example")],
+    ids=["raises", "texts"],
+)
+async def test_hand_picked_examples_that_are_none_are_told_before_the_search(
+    tmp_path: Path, made: Any, sentence: str
+) -> None:
+    adder = Adder()
+    with pytest.raises(ProgramInvalid, match=sentence):
+        await run(tmp_path, replace(program(), handpicked=made), adder, optimizer="BootstrapFewShot")
+    assert adder.calls == 4  # the rehearsal's
 
 
 async def test_a_teacher_is_measured_on_its_own_model(tmp_path: Path) -> None:
