@@ -269,7 +269,8 @@ def _describe_duplicated(duplicated: Duplicated) -> str:
     nearly = "is nearly a training or dev row" if duplicated.rows == 1 else "nearly are training or dev rows"
     without = duplicated.without
     rest = "no row is left without them" if without is None else f"without: {describe_score(without)}"
-    return f"{duplicated.rows} test row{'s' if duplicated.rows != 1 else ''} {nearly}; {rest}."
+    rows = f"{duplicated.rows} test row{'s' if duplicated.rows != 1 else ''} ({percent(duplicated.share)})"
+    return f"{rows} {nearly}; {rest}."
 
 
 def describe_spent(spent: Spent) -> str:

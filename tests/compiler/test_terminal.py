@@ -196,9 +196,11 @@ def test_doubled_rows_and_earlier_looks_are_told_with_the_result() -> None:
     looks = (Look("order_entry", "b-0", "2026-01-01T10:00:00+00:00"),)
     text = shown(replace(RESULT, looks=looks, duplicated=Duplicated(3, 0.01, CHAMPION)))
     assert "looked at once before: order_entry 1 (2026-01-01)." in text
-    assert "3 test rows nearly are training or dev rows; without: 69.0 % on 300 rows (95 % int" in text
+    assert (
+        "3 test rows (1.0 %) nearly are training or dev rows; without: 69.0 % on 300 rows (95 % int" in text
+    )
     alone = shown(replace(RESULT, duplicated=Duplicated(1, 1.0, None)))
-    assert "1 test row is nearly a training or dev row; no row is left without them." in alone
+    assert "1 test row (100.0 %) is nearly a training or dev row; no row is left without them." in alone
 
 
 def test_a_result_says_what_speaks_against_it() -> None:
