@@ -17,6 +17,8 @@ from dspy import lm15
 
 from compiler.silence import silent
 
+PATIENCE = 5.0  # seconds for a thread that may be somebody else's
+
 Result = TypeVar("Result")
 
 
@@ -33,7 +35,7 @@ class Crossing:
         self._lock = threading.Lock()
         self._closed = False
         self._waiting: set[Future[Any]] = set()
-        self._threads: set[threading.Thread] = set()
+        self._before = set(threading.enumerate())
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """The result of `work`, done in the event loop while the calling thread waits.
@@ -43,7 +45,6 @@ class Crossing:
             Left: anything else went wrong, which is then the search's `failure`; or the search is over.
         """
         with self._lock:
-            self._threads.add(threading.current_thread())
             if self._closed:
                 work.close()
                 raise Left
@@ -71,9 +72,10 @@ class Crossing:
             future.cancel()
 
     def join(self) -> None:
-        """Waits for the threads that ever called; closed, none has anything left to wait for."""
-        for thread in self._threads - {threading.current_thread()}:
-            thread.join()
+        """Waits for the threads of the optimiser's pools; with this closed, they have nothing to wait for."""
+        for thread in set(threading.enumerate()) - self._before - {threading.current_thread()}:
+            if thread.name.startswith("ThreadPoolExecutor"):
+                thread.join(PATIENCE)
 
 
 async def aside(work: Callable[[Crossing], Result]) -> Result:

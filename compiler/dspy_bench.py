@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import dspy
 from dspy.teleprompt.bootstrap_trace import FailedPrediction
@@ -39,6 +39,14 @@ class UnreadReply(FailedPrediction):
         return str(self.completion_text)
 
 
+class Call(NamedTuple):
+    """A predictor's, by its name."""
+
+    predictor: str
+    inputs: Mapping[str, Any]
+    outputs: Any
+
+
 class Run(dspy.Prediction):
     """A run's outputs; the rest of what is known of it travels along for the metric."""
 
@@ -48,6 +56,27 @@ class Run(dspy.Prediction):
         super().__init__(**outputs)
         self._candidate, self._scorer, self._sampled = candidate, scorer, sampled
         self._fault: Answer | None = None
+
+
+class Track(NamedTuple):
+    """One run's way through a program's predictors, as DSPy traces it."""
+
+    executor: Executor
+    names: Mapping[int, str]
+    """Of the predictors that the trace may show."""
+    trace: Trace | None
+    """None where there is only one predictor, whose call is the run."""
+
+    def calls(self, inputs: Mapping[str, Any], said: Any) -> list[Call]:
+        """All calls; a reply that could not be read is that of the first predictor without one that could."""
+        traced = self.trace or ()
+        calls = [
+            Call(self.names[id(who)], dict(given), out) for who, given, out in traced if id(who) in self.names
+        ]
+        waiting = [name for name in self.names.values() if name not in {call.predictor for call in calls}]
+        if waiting and (self.trace is None or isinstance(said, UnreadReply)):
+            calls.append(Call(waiting[0], dict(inputs), said))
+        return calls
 
 
 class DspyBench:
@@ -79,17 +108,15 @@ class DspyBench:
         }
 
     def metric(self, example: dspy.Example, prediction: Any, trace: Any = None) -> float:
-        return self._measure(example, prediction, trace).score
+        return self._crossing.run(self._judge(example, prediction, trace, counts=trace is None)).score
 
     def feedback(
         self, gold: dspy.Example, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None
     ) -> dspy.Prediction:
         """The metric with what an answer lacks in words, as GEPA and SIMBA hand it to the proposer."""
-        measured = self._measure(gold, pred, trace)
+        # Called with a trace GEPA asks again, only for the words: of an answer that is scored already.
+        measured = self._crossing.run(self._judge(gold, pred, None, counts=trace is None))
         return dspy.Prediction(score=measured.score, feedback=measured.feedback or _told(gold, measured))
-
-    def _measure(self, example: dspy.Example, prediction: Any, trace: Any) -> Measured:
-        return self._crossing.run(self._judge(example, prediction, trace))
 
     def _lm(self, name: str, scorer: Scorer) -> dspy.LM:
         return language_model(name, Voice(scorer.model, self._crossing, scorer), self._sampling)
@@ -119,46 +146,36 @@ class DspyBench:
 
     async def _run(
         self, state: State, scorer: Scorer, asked: Mapping[str, object], inputs: Mapping[str, Any]
-    ) -> tuple[Run, list[tuple[str, Any, Any]]]:
-        """The run, and its calls as DSPy traces them, with predictors by name."""
+    ) -> tuple[Run, list[Call]]:
         candidate = self._tally.candidate(state)
         if scorer is self._bench.student:
             fitting = await self._bench.fits(candidate)
             if fitting is None:
                 return _too_long(candidate, scorer), []
             candidate = fitting
-        example = dspy.Example(**inputs).with_inputs(*inputs)
-        trace: Trace = []
-        names: dict[int, str] = {}
-        runs = self._executor(candidate, trace, names)
-        done = await scorer.run(runs, example, asked)
+        track = self._track(candidate)
+        done = await scorer.run(track.executor, dspy.Example(**inputs).with_inputs(*inputs), asked)
         run = Run(done.outputs, candidate, scorer, sampled=dict(asked) != self._sampling)
         said: Any = run
         if isinstance(done, Answer):
             run._fault = done
-            if not done.outputs:
-                said = UnreadReply(done.steps[-1].text if done.steps else done.error or "")
-        calls = [(names[id(who)], given, out) for who, given, out in trace if id(who) in names]
-        if names:
-            waiting = [name for name in names.values() if name not in {call[0] for call in calls}]
-            unread = isinstance(said, UnreadReply) and done.steps and waiting
-            return run, [*calls, (waiting[0], dict(inputs), said)] if unread else calls
-        return run, [(next(iter(state)), dict(inputs), said)] if done.steps else []
+            if not done.outputs and done.steps:
+                said = UnreadReply(done.steps[-1].text)
+        return run, track.calls(inputs, said) if done.steps else []
 
-    def _executor(self, candidate: Candidate, trace: Trace, names: dict[int, str]) -> Executor:
-        """What runs the candidate; where that is its module, with a trace, and names for what is in that."""
+    def _track(self, candidate: Candidate) -> Track:
         subject = self._bench.subject
+        try:
+            sole_predictor(subject.module)
+        except LoweringImpossible:
+            module, trace = candidate.applied_to(subject.module), Trace()
+            names = {id(predictor): name for name, predictor in module.named_predictors()}
+            return Track(interpreted(module, subject.program, trace), names, trace)
         if candidate not in self._executors:
-            try:
-                sole_predictor(subject.module)
-                self._executors[candidate] = executor(subject.module, subject.program, candidate)
-            except LoweringImpossible:
-                module = candidate.applied_to(subject.module)
-                names.update((id(predictor), name) for name, predictor in module.named_predictors())
-                return interpreted(module, subject.program, trace)
-        return self._executors[candidate]
+            self._executors[candidate] = executor(subject.module, subject.program, candidate)
+        return Track(self._executors[candidate], dict(enumerate(self._bench.predictors())), None)
 
-    async def _judge(self, example: dspy.Example, prediction: Any, trace: Any) -> Measured:
+    async def _judge(self, example: dspy.Example, prediction: Any, trace: Any, counts: bool) -> Measured:
         if not isinstance(prediction, Run):
             return Measured(0.0)
         fault = prediction._fault
@@ -169,7 +186,7 @@ class DspyBench:
             measured, error = await judge.score(example, dict(prediction.items()), trace)
             measured = measured if error is None else Measured(0.0, feedback=error)
         # Only what the release itself would answer counts for a candidate.
-        if prediction._scorer is self._bench.student and not prediction._sampled and trace is None:
+        if counts and prediction._scorer is self._bench.student and not prediction._sampled:
             self._tally.judged(prediction._candidate, example, measured.score)
         return measured
 

@@ -16,7 +16,7 @@ from compiler.estimate import Runs
 from compiler.events import Log
 from compiler.wrapped import Step, compiled
 
-NEW = 0.7  # of its candidates, about; the others repeat the prompt of an earlier one
+NEW = 0.45  # of its candidates, about; the others repeat the prompt of an earlier one
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class SIMBA:
         finally_ = train + NEW * last * (train - batch)
         return Runs(
             scored=round(sampled + tried + finally_ + 2 * dev),
-            demos=self.max_demos,
+            demos=min(1, self.max_demos),  # most candidates have few
             # Half of the candidates are to get a rule, and half of those find runs that differ enough.
             proposed=round(self.max_steps * made / (4 if self.max_demos else 2)),
         )
