@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from compiler import contenders
 from compiler.answers import Answer
-from compiler.contenders import Tested
 from compiler.decision import compare
 
 
@@ -15,9 +15,9 @@ def answers(scores: Sequence[float]) -> list[Answer]:
 
 def test_everyone_is_compared_with_the_compiled_program_and_the_p_are_corrected() -> None:
     tested = [
-        Tested("zero-shot", answers([0.0] * 8 + [1.0] * 12)),
-        Tested("champion", answers([0.0] * 5 + [1.0] * 15), "sums@1, elsewhere", "sums@1"),
-        Tested("compiled", answers([1.0] * 20)),
+        contenders.Tested("zero-shot", answers([0.0] * 8 + [1.0] * 12)),
+        contenders.Tested("champion", answers([0.0] * 5 + [1.0] * 15), "sums@1, elsewhere", "sums@1"),
+        contenders.Tested("compiled", answers([1.0] * 20)),
     ]
     plain, champion, compiled = compare(tested, seed=0)
     assert plain.against is not None and (plain.against.won, plain.against.lost) == (8, 0)

@@ -23,7 +23,8 @@ def shown(lines: list[Line]) -> list[str]:
 def test_a_line_has_score_interval_shares_tokens_seconds_and_cost() -> None:
     (row,) = (line for line in shown([Line("A", SUMMARY, 0.04)]) if line.startswith(" A"))
     assert row.split() == [
-        "A", "50.0", "%", "35.2", "to", "64.8", "0.0400", "5.0", "%", "2.5", "%", "100/20", "0.50/1.25", "0.0123",
+        "A", "50.0", "%", "35.2", "to", "64.8", "0.0400", "5.0", "%", "2.5", "%",
+        "100/20", "0.50/1.25", "0.0123",
     ]  # fmt: skip
 
 
