@@ -62,9 +62,9 @@ def score_against_cost(candidates: Candidates, chosen: str) -> str | None:
 
 
 def search_progress(candidates: Candidates, chosen: str) -> str | None:
-    """Every candidate, and the best so far, in the order of the search; None where nothing was scored."""
+    """Every candidate, and the best so far, in the order of the search; None for fewer than two."""
     tried = [one for one in candidates if one["n"]][:_MOST_MARKS]
-    if not tried:
+    if len(tried) < 2:
         return None
     by_calls = len({one["calls"] for one in tried}) > len(tried) / 2
     places = [one["calls"] if by_calls else one["order"] for one in tried]

@@ -18,7 +18,8 @@ def test_the_chosen_one_is_named_and_only_once() -> None:
 
 
 def test_a_dropped_one_is_hollow() -> None:
-    full, half = search_progress([tried(1, 0.5)], ""), search_progress([tried(1, 0.5, dropped=True)], "")
+    full = search_progress([tried(1, 0.5), tried(2, 0.5)], "")
+    half = search_progress([tried(1, 0.5, dropped=True), tried(2, 0.5, dropped=True)], "")
     assert full is not None and half is not None
     assert "fill: var(--accent)" in full and "fill: var(--accent)" not in half and "fill: none" in half
 
@@ -31,8 +32,10 @@ def test_the_cost_is_the_prompt_in_tokens_else_its_demonstrations() -> None:
     assert score_against_cost([one | {"demos": 0} for one in uncounted], "") is None
 
 
-def test_candidates_that_were_never_tried_are_not_drawn() -> None:
-    assert search_progress([tried(1, 0.0, n=0, dropped=True)], "") is None and search_progress([], "") is None
+def test_without_two_candidates_that_were_tried_there_is_nothing_to_draw() -> None:
+    untried = tried(2, 0.0, n=0, dropped=True)
+    assert search_progress([tried(1, 0.5), untried], "") is None and search_progress([], "") is None
+    assert score_against_cost([tried(1, 0.5), untried], "") is None
 
 
 def test_progress_is_over_calls_where_they_tell_candidates_apart() -> None:

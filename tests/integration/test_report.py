@@ -21,7 +21,7 @@ from compiler.report import find_evidence, make_report, read_evidence
 from tests.compiler.test_report import hostile
 from tests.integration.conftest import House
 
-PHONE, DESKTOP = 390, 1280
+PHONE, TABLET, DESKTOP = 390, 768, 1280
 # A window of Chromium is no narrower than 500 pixels; a frame is as narrow as it is told.
 FRAME = """<!doctype html><meta charset="utf-8"><body><script>
 window.onmessage = null;
@@ -109,7 +109,7 @@ def release(house: House) -> Path:
     return house.folder / "releases" / "passage_qa" / house.alias("passage_qa", "candidate")
 
 
-@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("width", [PHONE, TABLET, DESKTOP])
 def test_the_report_of_a_build_fits_the_screen_and_asks_for_nothing(
     browser: Browser, release: Path, width: int
 ) -> None:
