@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from compiler.errors import UserMistake
+from programs.lock import held
 
 OFF = "off"
 MISSING = (
@@ -141,9 +142,7 @@ def open_store(address: Address) -> Store:
     mlflow = _import_mlflow()
     store = Store(None, mlflow.entities, _failures(mlflow), address)
     try:
-        with store.waited_for():
-            if address.own is not None:
-                address.own.mkdir(parents=True, exist_ok=True)
+        with store.waited_for(), _alone(address):
             return Store(mlflow.MlflowClient(address.uri), mlflow.entities, store.failures, address)
     except ModuleNotFoundError as error:  # the driver of a database
         raise TrackingUnavailable(MISSING.format(name=error.name)) from error
@@ -151,13 +150,25 @@ def open_store(address: Address) -> Store:
 
 def experiment_of(store: Store, program: str) -> str:
     """The id of the program's experiment; made where there is none, restored where it was deleted."""
-    found = store.client.get_experiment_by_name(program)
-    if found is None:
-        own = store.address.own
-        return str(store.client.create_experiment(program, own and (own / "mlartifacts").as_uri()))
-    if found.lifecycle_stage == "deleted":
-        store.client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    with _alone(store.address):
+        found = store.client.get_experiment_by_name(program)
+        if found is None:
+            own = store.address.own
+            return str(store.client.create_experiment(program, own and (own / "mlartifacts").as_uri()))
+        if found.lifecycle_stage == "deleted":
+            store.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+
+@contextmanager
+def _alone(address: Address) -> Iterator[None]:
+    """While no other process sets up our own file: builds that begin together would make its tables twice."""
+    if address.own is None:
+        yield
+        return
+    address.own.mkdir(parents=True, exist_ok=True)
+    with held(address.own / "mlflow.lock"):
+        yield
 
 
 def _failures(mlflow: Any) -> tuple[type[Exception], ...]:
