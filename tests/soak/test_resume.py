@@ -55,7 +55,11 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     told = {
         "benchmark": "resume",
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "on": platform.platform()},
+        "machine": {
+            "cores": os.cpu_count(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+        },
         "what": "kill -9 of `compiler build` at random points, then --resume; a scripted model over HTTP",
         "version": version,
         "undisturbed_calls": calls,
