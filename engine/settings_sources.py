@@ -16,8 +16,8 @@ from engine.errors import SettingsInvalid
 from engine.settings_familiar import from_familiar
 
 _PREFIX = "SMALLFORGE_"
-# Variables of ours that are no settings: where data lies, and which servers the live tests may ask.
-_NO_SETTINGS = frozenset({"data", "live_lmstudio", "live_lmstudio_model"})
+# Variables of ours that are no settings: where data lies, what programs search, which servers live tests ask.
+_NO_SETTINGS = frozenset({"data", "retriever", "live_lmstudio", "live_lmstudio_model"})
 
 
 @dataclass(frozen=True)

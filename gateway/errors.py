@@ -8,6 +8,7 @@
     ├── ModelUnavailable      503  the release is there but may not or cannot run now
     ├── OutputInvalid         502  the model's reply does not hold the program's outputs
     │   └── CheckBroken       502  it does, but not what the program checks, however often asked
+    ├── SearchFailed          502  what the program searches can't be searched now
     ├── UpstreamFailed        what an engine's error becomes; see `UPSTREAM`
     └── InternalFault         500  ours; the details are in the log only
 
@@ -26,7 +27,7 @@ import orjson
 
 from engine import errors as engine_errors
 from engine.errors import EngineError
-from programs.errors import CheckFailed, InputInvalid, ReplyUnparseable
+from programs.errors import CheckFailed, InputInvalid, ReplyUnparseable, RetrievalFailed
 from programs.execution import RunFailed
 
 _log = logging.getLogger(__name__)
@@ -120,6 +121,13 @@ class CheckBroken(OutputInvalid):
     pass
 
 
+class SearchFailed(GatewayError):
+    status = 502
+    type = "server_error"
+    code = "retrieval_failed"
+    retry = True
+
+
 class InternalFault(GatewayError):
     status = 500
     type = "server_error"
@@ -200,6 +208,9 @@ def as_gateway_error(error: Exception) -> GatewayError:
         case CheckFailed():
             told = f"The model's answer does not pass the program's checks: {error}."
             return CheckBroken(told, error.attempts - 1)
+        case RetrievalFailed():
+            _log.warning("a program's search failed: %s", error)
+            return SearchFailed("What the program searches can't be searched now.")
         case _ if (engine_error := _engine_error_behind(error)) is not None:
             return _upstream_failed(engine_error)
         case _:

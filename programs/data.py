@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import dspy
 
 DATA_VARIABLE = "SMALLFORGE_DATA"
+LIBRARY = "datasets"
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,14 @@ class HubDataset:
 
 
 def data_folder() -> Path | None:
-    """The folder that SMALLFORGE_DATA names; the one thing that a program takes from the environment."""
+    """The folder that SMALLFORGE_DATA names; None where it names none, or the `datasets` library instead."""
     folder = os.environ.get(DATA_VARIABLE)
-    return Path(folder).expanduser() if folder else None
+    return Path(folder).expanduser() if folder and folder != LIBRARY else None
+
+
+def data_is_named() -> bool:
+    """Whether SMALLFORGE_DATA says where data comes from; where it doesn't, a program may bring a sample."""
+    return bool(os.environ.get(DATA_VARIABLE))
 
 
 def benchmark_rows(task: str, split: Split, hub: HubDataset, folder: Path | None) -> list[Mapping[str, Any]]:

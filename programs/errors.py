@@ -9,6 +9,7 @@ ProgramError
 ├── CheckFailed           the answer breaks a declared check, also when asked again
 ├── MetricError           a metric gives no score, or lacks what it needs for one
 ├── LoweringImpossible    the module is no constant prompt; carries the reason
+├── RetrievalFailed       what a program searches can't be searched now
 └── ReleaseError
     ├── ReleaseNotFound
     ├── ReleaseInvalid    wrong digest, schema, or anything that isn't inert data
@@ -80,6 +81,10 @@ class MetricError(ProgramError):
 
 class LoweringImpossible(ProgramError):
     pass
+
+
+class RetrievalFailed(ProgramError):
+    """Its text says where was looked and why nothing can be found there."""
 
 
 class ReleaseError(ProgramError):

@@ -40,6 +40,7 @@ BROAD_EXCEPTS: dict[str, str] = {
 READS_ENVIRONMENT: dict[str, str] = {
     "gateway/command.py": "prometheus-client chooses its multiprocess mode by a variable, which this sets",
     "programs/data.py": "SMALLFORGE_DATA, for a benchmark's own examples()",
+    "programs/retrieval.py": "SMALLFORGE_RETRIEVER, which a program's own make_module() opens",
     "programs/embedding_endpoint.py": "the key of a program's own embedder, which only the program names",
     "compiler/mlflow_store.py": "MLflow takes its own settings from nowhere else",
     "engine/keeper.py": "a process of its own; hands its environment on to the engine it keeps",

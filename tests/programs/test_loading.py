@@ -50,7 +50,7 @@ def test_an_unknown_name_is_told_the_known_ones_and_the_nearest() -> None:
     with pytest.raises(ProgramNotFound) as caught:
         load_program("gms8k")
     assert str(caught.value) == (
-        "no program 'gms8k': known are arithmetic, order_entry, passage_qa, gsm8k; did you mean 'gsm8k'?"
+        f"no program 'gms8k': known are {', '.join(PROGRAMS)}; did you mean 'gsm8k'?"
     )
 
 
