@@ -7,5 +7,7 @@ PROGRAMS: dict[str, str] = {
     "order_entry": "programs.tasks.order_entry",
     "passage_qa": "programs.tasks.passage_qa",
     "gsm8k": "programs.tasks.gsm8k",
+    "hotpotqa": "programs.tasks.hotpotqa",
+    "hotpotqa_retrieval": "programs.tasks.hotpotqa_retrieval",
 }
 """Name -> module that defines `program`; kept as text so that listing imports nothing."""
