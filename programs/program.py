@@ -86,6 +86,8 @@ class Program:
     """How often the model is asked again, 0 to 3 times, before the run fails."""
     handpicked: Callable[[], Sequence[dspy.Example]] | None = None
     """Demonstrations a person would choose: the manual few-shot prompt that a build is compared with."""
+    second_opinion: Metric | None = None
+    """Asked of the test answers only, and only where a teacher is named: does it agree with `metric`?"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.check_retries <= MOST_CHECK_RETRIES:
