@@ -9,5 +9,6 @@ PROGRAMS: dict[str, str] = {
     "gsm8k": "programs.tasks.gsm8k",
     "hotpotqa": "programs.tasks.hotpotqa",
     "hotpotqa_retrieval": "programs.tasks.hotpotqa_retrieval",
+    "teaching": "programs.tasks.teaching",
 }
 """Name -> module that defines `program`; kept as text so that listing imports nothing."""
