@@ -8,6 +8,7 @@ from typing import Annotated, Any, Protocol
 
 import dspy
 from annotated_types import Ge
+from dspy.utils.exceptions import AdapterParseError, LMError
 from pydantic import ConfigDict
 
 from compiler.arguments import made
@@ -15,7 +16,7 @@ from compiler.bench import Bench
 from compiler.candidate import Candidate
 from compiler.copro import COPRO
 from compiler.dspy_bench import NO_LIMIT, DspyBench
-from compiler.errors import ArgumentInvalid
+from compiler.errors import ArgumentInvalid, BuildFault
 from compiler.estimate import Runs
 from compiler.gepa import GEPA
 from compiler.mipro import MIPROv2
@@ -118,7 +119,7 @@ class BetterTogether:
 
     def step(self, bench: DspyBench) -> Step:
         prepared = {letter: step.step(bench) for letter, step in self.steps().items()}
-        optimizer = _Together(
+        optimizer = Together(
             metric=bench.metric, **{letter: step.optimizer for letter, step in prepared.items()}
         )
         bench.program.set_lm(bench.student_lm)  # it insists on a model at every predictor
@@ -153,7 +154,7 @@ class BetterTogether:
         return [letter.strip() for letter in self.strategy.split(ARROW)]
 
 
-class _Together(dspy.BetterTogether):
+class Together(dspy.BetterTogether):
     """Fails where a step does; DSPy's own returns what it had by then and only logs why."""
 
     def __init__(self, metric: Any, **optimizers: Any) -> None:
@@ -162,8 +163,11 @@ class _Together(dspy.BetterTogether):
 
     def compile(self, student: dspy.Module, **arguments: Any) -> dspy.Module:
         best = super().compile(student, **arguments)
-        if best.flag_compilation_error_occurred and self.failure is not None:
+        if isinstance(self.failure, LMError | AdapterParseError):
             raise self.failure
+        if best.flag_compilation_error_occurred:
+            kind = type(self.failure).__name__
+            raise BuildFault(f"BetterTogether: a step failed, {kind}: {self.failure}") from self.failure
         return best
 
     def _run_and_evaluate_step(self, *given: Any, **named: Any) -> Any:

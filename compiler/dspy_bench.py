@@ -136,8 +136,10 @@ class DspyBench:
         """One run of a module's present prompts, by the model that it or DSPy's settings name."""
         predictors = dict(module.named_predictors())
         lm = next((p.lm for p in predictors.values() if p.lm is not None), dspy.settings.lm)
-        scorer = getattr(lm.engine, "scorer", None) or self._bench.student
-        asked = {name: lm.kwargs[name] for name in self._sampling if lm.kwargs.get(name) is not None}
+        scorer, asked = self._bench.student, self._sampling
+        if isinstance(lm.engine, Voice):  # and no model that the program itself binds
+            scorer = lm.engine.scorer or scorer
+            asked = {name: lm.kwargs[name] for name in self._sampling if lm.kwargs.get(name) is not None}
         run, calls = self._crossing.run(self._run(state_of(module), scorer, asked, inputs))
         trace = dspy.settings.trace
         if trace is not None:

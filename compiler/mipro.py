@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
@@ -14,7 +15,7 @@ from pydantic import ConfigDict
 from compiler.bench import Bench
 from compiler.candidate import Candidate
 from compiler.dspy_bench import NO_LIMIT, DspyBench
-from compiler.errors import ArgumentInvalid
+from compiler.errors import ArgumentInvalid, UserMistake
 from compiler.estimate import Runs
 from compiler.events import Log
 from compiler.wrapped import Step, compiled
@@ -55,6 +56,10 @@ class MIPROv2:
     metric_threshold: float | None = None
 
     def __post_init__(self) -> None:
+        if importlib.util.find_spec("optuna") is None:
+            raise UserMistake(
+                "MIPROv2 needs Optuna, which is not installed: pip install 'smallforge[compiler]'"
+            )
         if self.auto is not None and (self.num_candidates is not None or self.num_trials is not None):
             raise ArgumentInvalid(
                 "MIPROv2: auto sizes the whole search; give either auto, or num_candidates and num_trials"
