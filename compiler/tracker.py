@@ -39,7 +39,7 @@ TOLD: dict[str, TypeAdapter[Any]] = {
     )
 }  # fmt: skip
 """The events that are told, by the names of their classes."""
-_BEHIND = 5  # niceness: what the build leaves of the processor is enough
+_BEHIND = 10  # niceness: what the build leaves of the processor is enough
 
 
 def first_line(address: Address, tracked: Tracked) -> bytes:
