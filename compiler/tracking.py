@@ -98,8 +98,8 @@ class MlflowTracking:
         self._began = self._finished = self._given_up = False
         self._lines: queue.Queue[bytes | None] = queue.Queue(patience.events)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
-        # Not in the folder of the build: a file there must not stand in for a library. A group of its own keeps
-        # Ctrl-C away from it; a session of its own would be scheduled as if it were no less urgent.
+        # Not in the folder of the build: a file there must not stand in for a library. A group of its own
+        # keeps Ctrl-C away from it; a session of its own would be scheduled as if it were no less urgent.
         self._process = subprocess.Popen(
             [sys.executable, "-m", "compiler.tracker"],
             cwd=_ROOT,
