@@ -79,7 +79,7 @@ class BM25:
             return None
         try:
             index = self._bm25s.BM25.load(place, allow_pickle=False, mmap=False, show_progress=False)
-        except (OSError, ValueError, TypeError, KeyError, EOFError, ImportError) as error:
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, ImportError) as error:
             _log.warning("the index in %s can't be used and is built again: %s", place, error)
             return None
         return index if index.scores["num_docs"] == len(self._passages) else None

@@ -20,6 +20,7 @@ PASSAGES = 3  # of each search
 def two_hops(retriever: Retriever, passages: int = PASSAGES) -> dspy.Module:
     """The module over any retriever; it must not be one that DSPy would copy or save."""
     import dspy
+    from dspy.utils.exceptions import AdapterParseError
 
     class SecondQuery(dspy.Signature):
         """Write a short search query for what the passages do not yet tell and the question needs."""
@@ -31,7 +32,7 @@ def two_hops(retriever: Retriever, passages: int = PASSAGES) -> dspy.Module:
     class FromPassages(dspy.Signature):
         """Answer the question from the passages. The answer rests on two of them."""
 
-        passages: str = dspy.InputField(desc="passages, one a line: title | text")
+        context: str = dspy.InputField(desc="passages, one a line: title | text")
         question: str = dspy.InputField()
         answer: str = dspy.OutputField(desc="a name, a number or a few words; or yes or no")
 
@@ -43,14 +44,21 @@ def two_hops(retriever: Retriever, passages: int = PASSAGES) -> dspy.Module:
 
         async def aforward(self, question: str) -> dspy.Prediction:
             found = list(await retriever.search(question, passages))
-            asked = await self.second_query.acall(found=as_text(found), question=question)
+            query = await self._query(as_text(found), question)
             # What both searches find counts once, and the second makes up for it with what comes next.
-            more = await retriever.search(asked.query, 2 * passages)
+            more = await retriever.search(query or question, 2 * passages)
             found += [passage for passage in more if passage not in found][:passages]
-            said = await self.answer.acall(passages=as_text(found), question=question)
-            return dspy.Prediction(
-                titles=[passage.title for passage in found], query=asked.query, answer=said.answer
-            )
+            said = await self.answer.acall(context=as_text(found), question=question)
+            titles = [passage.title for passage in found]
+            return dspy.Prediction(titles=titles, query=query, answer=said.answer)
+
+        async def _query(self, found: str, question: str) -> str:
+            """Empty where the reply holds none: then the question finds what comes next for it."""
+            try:
+                asked = await self.second_query.acall(found=found, question=question)
+            except AdapterParseError:
+                return ""
+            return str(asked.query)
 
     return TwoHops()
 
@@ -95,7 +103,7 @@ def _worked(question: str, supporting: Sequence[Passage]) -> dict[str, Any]:
         return {}
     asked = set(question.lower().split())
     near, far = sorted(supporting, key=lambda passage: -len(asked & set(as_text([passage]).lower().split())))
-    return {"found": as_text([near]), "query": far.title, "passages": as_text([near, far])}
+    return {"found": as_text([near]), "query": far.title, "context": as_text([near, far])}
 
 
 program = Program(
