@@ -62,13 +62,13 @@ class Row:
 
 ROWS: Mapping[str, Row] = {
     "LabeledFewShot": Row("own", {"k": 4}),
-    "BootstrapFewShot": Row("own", {"max_bootstrapped_demos": 4, "max_labeled_demos": 4}),
+    "BootstrapFewShot": Row("own", {"max_bootstrapped_demos": 12, "max_labeled_demos": 4}),
     "BootstrapFewShotWithRandomSearch": Row(
         "own", {"num_candidate_programs": 6, "max_bootstrapped_demos": 4, "max_labeled_demos": 4}
     ),
     "COPRO": Row("wrapped", {"breadth": 4, "depth": 2}),
     "MIPROv2": Row("wrapped", {"num_candidates": 4, "num_trials": 6}),
-    "SIMBA": Row("wrapped", {"bsize": 16, "num_candidates": 3, "max_steps": 3}),
+    "SIMBA": Row("wrapped", {"bsize": 20, "num_candidates": 4, "max_steps": 3}),
     "GEPA": Row("wrapped", {"max_metric_calls": 240}),
     "BetterTogether": Row(
         "wrapped",
@@ -210,11 +210,17 @@ def table(report: Mapping[str, Mapping[str, Any]]) -> str:
         lines.append(
             f"{name:<33} {row['kind']:<7} {ours['seconds']:5.1f}/{stock['seconds']:5.1f} "
             f"{ours['calls']:7.0f}/{stock['calls']:5.0f}   {ours['after']:.3f}/{stock['after']:.3f}"
-            f"   {row['ratio']['seconds']:5.2f}x {row['ratio']['calls']:5.2f}x "
-            f"{'reached' if row['reached'] else 'missed'}: at most {row['goal']:g}x, no more calls"
-            f" (whole: {ours['whole']:.1f}/{stock['whole']:.1f} s)"
+            f"   {verdict(row)} (whole: {ours['whole']:.1f}/{stock['whole']:.1f} s)"
         )
     return "\n".join(lines)
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    if row["ours"]["calls"] == row["stock"]["calls"] == 0:
+        return "asks no model: nothing to compare"
+    said = "reached" if row["reached"] else "missed"
+    ratio = row["ratio"]
+    return f"{ratio['seconds']:5.2f}x {ratio['calls']:5.2f}x {said}: at most {row['goal']:g}x, no more calls"
 
 
 def _write(engine: Engine, seeds: int, runs: Sequence[Run], report: Mapping[str, Mapping[str, Any]]) -> Path:

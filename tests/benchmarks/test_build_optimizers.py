@@ -53,7 +53,8 @@ def test_a_wrapped_optimiser_may_take_no_more_time_and_no_more_calls(
 
 def test_one_that_asks_nothing_has_no_time_to_compare() -> None:
     name = "LabeledFewShot"
-    assert summarise(name, [one("ours", 0.2, 0, name), one("stock", 0.1, 0, name)])["reached"]
+    row = summarise(name, [one("ours", 0.2, 0, name), one("stock", 0.1, 0, name)])
+    assert row["reached"] and "asks no model" in table({name: row})
 
 
 @pytest.mark.parametrize("form", ["a JSON object in the order `rule`.", "`[[ ## rule ## ]]`, then more."])
