@@ -48,7 +48,7 @@ PROGRAM = """
 import dspy
 from smallforge import Chat, Program, Sampling, exact_match
 
-SIZES = {"train": (0, 100), "dev": (1000, 300), "test": (2000, 1500)}
+SIZES = {"train": (0, 100), "dev": (1000, 300), "test": (2000, 2500)}
 
 
 def make_module():
