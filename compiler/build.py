@@ -37,6 +37,7 @@ from compiler.report import with_report
 from compiler.request import BuildRequest, Cast, DataPaths
 from compiler.scoring import Judge, Scorer
 from compiler.search import search
+from compiler.second_opinion import second_opinion
 from compiler.spending import Spending
 from compiler.split import Parts, load_parts
 from compiler.window import Window
@@ -128,6 +129,7 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         paddock = Paddock(bench.subject, cast, scorer, teaching, request.releases)
         tested = await measure(paddock, lowered.executor, parts.test, report)
         judge.check()
+        opinions = await second_opinion(paddock, tested, parts.test, request.seed, report)
 
         report(StageStarted("decide"))
         draft = draft_release(program, module, lowered, cast.student)
@@ -136,10 +138,9 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         lengths = await measure_lengths(bench.room, candidate, tested)
         findings = Findings(
             asked, parts, candidate, tested, taught, estimated, shop.prices, lowered, looks, stopped,
-            history, duplicates, prompts, lengths, way, settings_of(request),
+            history, duplicates, prompts, lengths, way, settings_of(request), opinions,
         )  # fmt: skip
-        seconds = time.monotonic() - begun
-        result = decide(request, build_id, draft, findings, shop.spending.spent(), seconds)
+        result = decide(request, build_id, draft, findings, shop.spending.spent(), time.monotonic() - begun)
 
         for line in accounts(result, estimated, lengths):
             report(Log(line))

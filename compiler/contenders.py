@@ -77,7 +77,8 @@ def count_beside(program: Program, cast: Cast, releases: Path) -> Beside:
     """
     champion = read_aliases(releases / program.name).champion
     student = int(bool(_picked(program))) + int(champion is not None)
-    return Beside(student, int(cast.teacher is not None))
+    teacher = int(cast.teacher is not None)
+    return Beside(student, teacher, 2 * teacher * (program.second_opinion is not None))
 
 
 async def measure(paddock: Paddock, compiled: Executor, test: Examples, report: Report) -> Sequence[Tested]:

@@ -46,6 +46,7 @@ def decide(
         looks=tuple(findings.looks),
         duplicated=findings.duplicates.scored(findings.after, request.seed),
         analysis=analyse(findings.parts.test, findings.before, findings.after),
+        second_opinion=findings.opinions and findings.opinions.summary,
     )
 
 

@@ -29,10 +29,14 @@ MARGIN = 1.25  # of money and time kept for measuring; calls can be told better
 
 
 class Beside(NamedTuple):
-    """How many programs are measured beside the plain and the compiled one, by the model they run on."""
+    """How many programs are measured beside the plain and the compiled one, by the model they run on.
+
+    `judged` is of how many programs the answers get a second opinion, at most.
+    """
 
     student: int = 0
     teacher: int = 0
+    judged: int = 0
 
 
 NOBODY = Beside()
@@ -158,6 +162,7 @@ class _Parts:
         yield self._part("baseline", "student", test * beside.student, runs.demos or UNFORESEEN_DEMOS)
         yield self._part("baseline", "teacher", test * beside.teacher, 0)
         yield self._part("score", "student", test * runs.members * changed, runs.demos)
+        yield self._part("score", "teacher", test * beside.judged, 0)
 
     def _part(self, phase: Stage, role: Role, runs: int, demos: int) -> PhaseSpent:
         one = self._plain["student" if role == "student" else "teacher"]

@@ -233,6 +233,48 @@ class Analysis:
 
 
 @dataclass(frozen=True)
+class Disagreement:
+    """A compiled answer as metric and second opinion see it; `id` is its scorecard's."""
+
+    id: int
+    score: float
+    opinion: float
+    inputs: str
+    got: str
+    remark: str
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Answers on which the two disagree in one direction: how many, and the worst of them."""
+
+    count: int
+    examples: tuple[Disagreement, ...]
+
+
+@dataclass(frozen=True)
+class SecondOpinion:
+    """What another metric says of the test answers that the program's own has scored.
+
+    `before` and `after` are means over all rows, a reply that could not be read or judged counting 0; what is
+    compared with the metric are the `n` compiled answers that both could look at.
+    """
+
+    metric: str
+    judge: str
+    before: float
+    after: float
+    difference: PairedTest
+    n: int
+    correlation: float | None
+    """Spearman's; None where one of the two is the same for all."""
+    only_metric: Apart
+    """High by the metric, low by the second opinion."""
+    only_opinion: Apart
+    unjudged: int
+
+
+@dataclass(frozen=True)
 class BuildResult:
     """What the build came to. `reason` says why the release is interpreted, None when it is a plan."""
 
@@ -265,6 +307,8 @@ class BuildResult:
     duplicated: Duplicated | None = None
     """None where no test row is nearly a training or dev row."""
     analysis: Analysis | None = None
+    second_opinion: SecondOpinion | None = None
+    """None where the program wants none, or nobody could give one."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from compiler.lengths import Lengths
 from compiler.parameters import parameters_of, settings_of
 from compiler.proof import Lowered
 from compiler.request import BuildRequest
+from compiler.second_opinion import Opinions
 from compiler.split import Parts
 from engine.prices import Price
 from programs.data import content_key
@@ -65,6 +66,8 @@ class Findings:
     """The one that was asked for, or chosen, with its arguments and who wrote instructions for it."""
     settings: Mapping[str, Any]
     """What was chosen for this build and does not make it another one: limits, files."""
+    opinions: Opinions | None = None
+    """What a second metric says of the same two programs' answers."""
 
     @property
     def before(self) -> Sequence[Answer]:
@@ -129,6 +132,7 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
         "concurrency": result.concurrency,
         "duplicates": findings.duplicates.as_dict(result.duplicated),
         "analysis": result.analysis and asdict(result.analysis),
+        "second_opinion": result.second_opinion and asdict(result.second_opinion),
         "scores": {
             "before": asdict(result.baseline),
             "after": asdict(result.compiled),
@@ -164,8 +168,18 @@ def _rows(findings: Findings) -> list[bytes]:
             # Its inputs once for each example are enough.
             inputs = dict(example.inputs().items()) if program == "before" else None
             row = {"id": index, "example": key, "program": program, "inputs": inputs}
+            row |= _second_opinion(findings.opinions, program, index)
             rows.append(scorecard_row(row, example, tested.answers[index]))
     return rows
+
+
+def _second_opinion(opinions: Opinions | None, program: str, index: int) -> dict[str, object]:
+    """As it is written beside a score; nothing where no one was asked."""
+    judged = {} if opinions is None else {"before": opinions.before, "after": opinions.after}
+    if program not in judged:
+        return {}
+    found = judged[program][index]
+    return {"second_opinion": found and {"score": found.score, "feedback": found.feedback}}
 
 
 def scorecard_row(named: Mapping[str, Any], example: dspy.Example, answer: Answer) -> bytes:

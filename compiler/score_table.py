@@ -11,7 +11,7 @@ from typing import NamedTuple
 from rich import box
 from rich.table import Table
 
-from compiler.events import PairedTest, ScoreSummary
+from compiler.events import PairedTest, ScoreSummary, SecondOpinion
 from compiler.statistics import TEST_NAMES
 
 _COLUMNS = (
@@ -64,6 +64,26 @@ def describe_score(summary: ScoreSummary) -> str:
         f"{percent(summary.mean)} on {summary.n} rows "
         f"(95 % interval {100 * summary.low:.1f} to {100 * summary.high:.1f})"
     )
+
+
+def describe_opinion(opinion: SecondOpinion) -> Iterable[str]:
+    """Both verdicts beside each other, and where they part."""
+    lost = f"; {opinion.unjudged} answers could not be judged" if opinion.unjudged else ""
+    yield (
+        f"Second opinion, {opinion.metric} by {opinion.judge!r}: zero-shot {percent(opinion.before)}, "
+        f"compiled {percent(opinion.after)}{lost}. {describe_difference(opinion.difference)}"
+    )
+    rank = opinion.correlation
+    told = "can't be told, one of them is always the same" if rank is None else f"{rank:+.2f}"
+    yield f"Rank correlation of metric and second opinion over {opinion.n} compiled answers: {told}."
+    for apart, how in (
+        (opinion.only_metric, "score high and are judged low: the metric may be gamed there"),
+        (opinion.only_opinion, "score low and are judged high: the metric may miss what is good there"),
+    ):
+        if apart.count:
+            ids = [f"#{row.id}" for row in apart.examples]
+            more = ["..."] if apart.count > len(ids) else []
+            yield f"{apart.count} answers {how} ({', '.join(ids + more)})."
 
 
 def percent(score: float) -> str:

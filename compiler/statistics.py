@@ -85,6 +85,15 @@ def holm(ps: Sequence[float]) -> list[float]:
     return corrected
 
 
+def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Spearman's rank correlation; None where either is the same for all."""
+    from scipy import stats
+
+    if len(set(one)) < 2 or len(set(other)) < 2:
+        return None
+    return float(stats.spearmanr(one, other).statistic)
+
+
 def _binary(scores: Sequence[float]) -> bool:
     return all(score in (0.0, 1.0) for score in scores)
 

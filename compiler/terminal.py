@@ -38,6 +38,7 @@ from compiler.looks import describe_looks
 from compiler.score_table import (
     Line,
     describe_difference,
+    describe_opinion,
     describe_score,
     how_measured,
     percent,
@@ -249,6 +250,8 @@ def verdict(result: BuildResult) -> Iterable[str]:
     yield describe_difference(result.difference)
     if not result.proven:
         yield "No proven gain: p is not below 0.05, or the score did not rise."
+    if result.second_opinion is not None:
+        yield from describe_opinion(result.second_opinion)
     if result.weak:
         yield f"Weak evidence: {result.compiled.n} test rows are under 100, so the interval is wide."
     if result.duplicated is not None:
