@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from programs.metrics import exact_match, token_f1, weighted_sum
 from programs.program import Chat, Program, Sampling, Split
-from programs.tasks.hotpotqa_rows import as_text, questions
+from programs.tasks.hotpotqa_rows import Question, as_text, questions
 from programs.titles import joined, title_recall
 
 if TYPE_CHECKING:
@@ -60,17 +60,19 @@ def make_module() -> dspy.Module:
 
 def examples(split: Split) -> Sequence[dspy.Example]:
     """Questions with their ten paragraphs; a split that the source lacks is empty."""
+    return [as_example(question) for question in questions(split)]
+
+
+def as_example(question: Question) -> dspy.Example:
+    """The question as the program sees it, with the titles that a right answer names."""
     import dspy
 
-    return [
-        dspy.Example(
-            context=as_text(question.paragraphs),
-            question=question.text,
-            titles=joined(question.titles),
-            answer=question.answer,
-        ).with_inputs("context", "question")
-        for question in questions(split)
-    ]
+    return dspy.Example(
+        context=as_text(question.paragraphs),
+        question=question.text,
+        titles=joined(question.titles),
+        answer=question.answer,
+    ).with_inputs("context", "question")
 
 
 def handpicked() -> Sequence[dspy.Example]:

@@ -70,30 +70,28 @@ def make_module() -> dspy.Module:
 
 
 def examples(split: Split) -> Sequence[dspy.Example]:
-    """Questions alone; what a first search should find and a second should ask are labels."""
+    """Questions alone; a split that the source lacks is empty."""
+    return [as_example(question) for question in questions(split)]
+
+
+def as_example(question: Question) -> dspy.Example:
+    """The question; what the first search should find and the second should ask are labels."""
     import dspy
 
-    return [
-        dspy.Example(
-            question=question.text,
-            titles=list(question.titles),
-            answer=question.answer,
-            **_worked(question.text, question.supporting()),
-        ).with_inputs("question")
-        for question in questions(split)
-    ]
+    return dspy.Example(
+        question=question.text,
+        titles=list(question.titles),
+        answer=question.answer,
+        **_worked(question.text, question.supporting()),
+    ).with_inputs("question")
 
 
 def handpicked() -> Sequence[dspy.Example]:
     """The given-context program's, worked as this program works."""
-    import dspy
-
     found = []
-    for context, text, titles, answer in HANDPICKED:
+    for context, question, titles, answer in HANDPICKED:
         passages = [Passage(*line.split(" | ", 1)) for line in context.splitlines()]
-        question = Question(text, answer, tuple(passages), titles)
-        labels = {"titles": list(titles), "answer": answer, **_worked(text, question.supporting())}
-        found.append(dspy.Example(question=text, **labels).with_inputs("question"))
+        found.append(as_example(Question(question, answer, tuple(passages), titles)))
     return found
 
 

@@ -51,7 +51,7 @@ def questions(split: Split) -> list[Question]:
         DataInvalid: the source can't be read, or rows are no questions; carries all of them.
     """
     if not data_is_named():
-        return _sample(split)
+        return sample_questions(split)
     rows = benchmark_rows(TASK, split, HUB, data_folder())
     return read_questions(rows, f"{TASK} {split}")
 
@@ -152,8 +152,8 @@ def _hashable(facts: list[Any]) -> bool:
     return all(isinstance(fact, str | int | float | None) for fact in facts)
 
 
-def _sample(split: Split) -> list[Question]:
-    """Each question among other paragraphs of the corpus, always the same ones."""
+def sample_questions(split: Split) -> list[Question]:
+    """The questions that come with this package, each among other paragraphs, always the same ones."""
     known = {passage.title: passage for passage in read_corpus(SAMPLE / "corpus.jsonl")}
     found = []
     for row in read_rows(SAMPLE / f"{split}.jsonl"):
