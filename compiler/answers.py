@@ -30,7 +30,7 @@ class Answer:
     feedback: str = ""
     """What the metric, or a failed check, says of it in words."""
     seconds: float | None = None
-    """What its calls took, one after the other, when they were made."""
+    """What its calls took when they were made; of calls made together the longest."""
 
     @property
     def prompt_tokens(self) -> int | None:

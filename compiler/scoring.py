@@ -140,16 +140,29 @@ class Scorer:
 
 
 class Watch:
-    """A model that adds up what the calls of one run took; None until there is one."""
+    """A model that adds up what the calls of one run took; None until there is one.
+
+    Of calls that are made at the same time, as those of an ensemble, the longest counts.
+    """
 
     def __init__(self, model: RecordedModel) -> None:
         self.seconds: float | None = None
         self._model = model
+        self._under_way = 0
+        self._longest = 0.0
 
     async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> RecordedReply:
-        reply = await self._model.complete(messages, params)
-        self.seconds = (self.seconds or 0.0) + reply.seconds
-        return reply
+        self._under_way += 1
+        try:
+            reply = await self._model.complete(messages, params)
+            self._longest = max(self._longest, reply.seconds)
+            self.seconds = self.seconds or 0.0
+            return reply
+        finally:
+            self._under_way -= 1
+            if not self._under_way and self.seconds is not None:
+                self.seconds += self._longest
+                self._longest = 0.0
 
     def stream(self, messages: Sequence[object], params: Mapping[str, object]) -> AsyncGenerator[Delta]:
         return self._model.stream(messages, params)

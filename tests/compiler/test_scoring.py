@@ -15,7 +15,7 @@ from compiler.errors import MetricFailed
 from compiler.events import Scored
 from compiler.ledger import Ledger
 from compiler.lowering import executor
-from compiler.scoring import Judge, Scorer, request_inputs, score_all
+from compiler.scoring import Judge, Scorer, Watch, request_inputs, score_all
 from compiler.spending import Spending
 from engine.chat import Reply, Usage
 from engine.errors import EngineUnreachable
@@ -144,3 +144,16 @@ def test_past_turns_become_the_list_that_a_request_carries(
 
 def test_tokens_are_unknown_where_the_engine_counts_none() -> None:
     assert summarise([Answer(1.0), Answer(0.0)]).tokens_per_answer is None
+
+
+async def test_of_calls_made_together_the_longest_counts(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "calls.sqlite") as ledger:
+        books = Books(ledger, Spending(ledger), Unknown())
+        model = RecordedModel(Adder(pause=0.05), {}, books, asyncio.Semaphore(16), pauses=())
+        together, after = Watch(model), Watch(model)
+        asked = [[{"role": "user", "content": f"{number} + 1"}] for number in range(4)]
+        await asyncio.gather(*(together.complete(messages, {"temperature": 0.5}) for messages in asked))
+        for messages in asked:
+            await after.complete(messages, {"temperature": 0.5})
+    assert together.seconds is not None and after.seconds is not None
+    assert together.seconds < 0.5 * after.seconds
