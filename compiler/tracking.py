@@ -28,7 +28,6 @@ from compiler.tracker import TOLD, event_line, first_line, last_line
 
 _ROOT = Path(__file__).parent.parent
 _WAITING = 10_000  # events in the queue; a store so far behind does not catch up
-_KILLED_WAIT = 10.0  # seconds, where nobody wants to wait any more
 
 
 class Tracking(Protocol):
@@ -60,6 +59,8 @@ class Patience:
 
     seconds: float = 30.0
     events: int = _WAITING
+    interrupted: float = 10.0
+    """Seconds after Ctrl-C, when nobody wants to wait any more."""
 
 
 def open_tracking(
@@ -121,7 +122,7 @@ class MlflowTracking:
         interrupted = kind is not None and not issubclass(kind, Exception)
         # A build below its target raises after it has finished.
         failed = "KILLED" if interrupted else "FAILED"
-        wait = min(self._patience.seconds, _KILLED_WAIT) if interrupted else self._patience.seconds
+        wait = self._patience.interrupted if interrupted else self._patience.seconds
         self._end("FINISHED" if self._finished else failed, wait)
 
     def read(self, event: Event) -> None:

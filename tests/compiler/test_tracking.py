@@ -30,7 +30,8 @@ def deaf_server() -> Iterator[str]:
 
 def opened(store: Store, warnings: list[str]) -> Tracking:
     assert store.address.own is not None
-    return open_tracking(None, store.address.own, SUMS, warnings.append)
+    patient = Patience(seconds=50, interrupted=50)  # for a busy machine
+    return open_tracking(None, store.address.own, SUMS, warnings.append, patient)
 
 
 def test_a_build_below_its_target_is_a_finished_run_and_nothing_is_said(
