@@ -20,6 +20,7 @@ from compiler.events import Event, Scored, Stage
 from compiler.ledger import RecordedReply
 from compiler.together import in_turn
 from engine.errors import ContextWindowExceeded, EngineError, EngineRequestRefused
+from engine.lm import engine_error_behind
 from programs.ensemble import EnsembleExecutor
 from programs.errors import CheckFailed
 from programs.execution import Delta, Executor, Model, Outcome, PlanExecutor, RunFailed
@@ -132,7 +133,8 @@ class Scorer:
         except Exception as error:
             if self.model.failure is not None:
                 raise self.model.failure from error
-            return Answer(0.0, {}, (), _fault(error), _sentence(error))
+            told = engine_error_behind(error) or error  # DSPy wraps what the engine said
+            return Answer(0.0, {}, (), _fault(told), _sentence(told))
         if not outcome.complete:
             cut = "the token limit cut the reply"
             return Answer(0.0, outcome.outputs, outcome.steps, "cut", cut, feedback=cut)
