@@ -14,7 +14,7 @@ from tests.compiler.scripted import Adder
 from tests.compiler.served import serving
 
 ROWS = 20_000
-MOST = 350 * 2**20  # bytes; a build of 72 rows takes about 200 MiB, most of it DSPy
+MOST = 350 * 2**20  # bytes; a build of 72 rows takes 186 MiB, most of it DSPy
 
 
 def test_twenty_thousand_examples_are_built_in_bounded_memory(tmp_path: Path) -> None:
