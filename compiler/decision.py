@@ -33,7 +33,7 @@ def decide(
         compiled=summarise(findings.after, request.seed),
         difference=difference,
         alias=alias_for(request.releases, draft.identity, request.keep_aliases),
-        lowered=lowered.plan is not None,
+        kind=lowered.kind,
         reason=lowered.reason,
         weak=findings.parts.weak,
         proven=difference.difference > 0 and difference.p < SIGNIFICANCE,

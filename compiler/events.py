@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from programs.release import Kind
+
 Role = Literal["student", "teacher", "proposer"]
 ContenderName = Literal["zero-shot", "manual few-shot", "teacher", "champion", "compiled"]
 Stage = Literal["load", "check", "estimate", "optimise", "lower", "baseline", "score", "decide", "write"]
@@ -287,7 +289,8 @@ class BuildResult:
     difference: PairedTest
     alias: Literal["champion", "candidate"] | None
     """None where the build was to leave the aliases as they were."""
-    lowered: bool
+    kind: Kind
+    """What the release holds: one prompt, several forms of them, or the state of a program that DSPy runs."""
     reason: str | None
     weak: bool
     """Under 100 test rows: the interval is wide."""
@@ -309,6 +312,10 @@ class BuildResult:
     analysis: Analysis | None = None
     second_opinion: SecondOpinion | None = None
     """None where the program wants none, or nobody could give one."""
+
+    @property
+    def lowered(self) -> bool:
+        return self.kind != "interpreted"
 
 
 @dataclass(frozen=True)

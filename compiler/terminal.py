@@ -44,6 +44,7 @@ from compiler.score_table import (
     percent,
     score_table,
 )
+from programs.release import Kind
 
 TITLES: dict[Stage, str] = {
     "load": "Load and split the examples",
@@ -55,6 +56,11 @@ TITLES: dict[Stage, str] = {
     "score": "Score",
     "decide": "Decide",
     "write": "Write the release",
+}
+FORMS: dict[Kind, str] = {
+    "plan": "a plan",
+    "neighbours": "a plan whose demonstrations each request chooses",
+    "ensemble": "plans that vote",
 }
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -258,7 +264,7 @@ def verdict(result: BuildResult) -> Iterable[str]:
         yield _describe_duplicated(result.duplicated)
     yield describe_looks(result.looks)
     if result.lowered:
-        yield "Lowered to a plan: it is served without DSPy."
+        yield f"Lowered to {FORMS[result.kind]}: it is served without DSPy."
     else:
         yield f"Not lowered, served by DSPy: {result.reason}."
     yield f"{describe_spent(result.spent)}."

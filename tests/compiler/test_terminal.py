@@ -30,6 +30,7 @@ from compiler.events import (
     StageStarted,
 )
 from compiler.terminal import TITLES, LiveBars, PlainLines, duration, open_display, show_result
+from programs.release import Kind
 
 BASELINE = ScoreSummary(0.4, 300, 0.345, 0.457, 7, 1, 21.25, None, 3, 1234.4)
 COMPILED = ScoreSummary(
@@ -48,7 +49,7 @@ RESULT = BuildResult(
     compiled=COMPILED,
     difference=GAIN,
     alias="champion",
-    lowered=True,
+    kind="plan",
     reason=None,
     weak=False,
     proven=True,
@@ -205,7 +206,7 @@ def test_doubled_rows_and_earlier_looks_are_told_with_the_result() -> None:
 
 def test_a_result_says_what_speaks_against_it() -> None:
     weak = replace(
-        RESULT, weak=True, proven=False, lowered=False, reason="its module is a ReAct", alias="candidate"
+        RESULT, weak=True, proven=False, kind="interpreted", reason="its module is a ReAct", alias="candidate"
     )
     text = shown(weak)
     assert "No proven gain" in text and "Weak evidence: 300 test rows" in text
@@ -229,3 +230,11 @@ def test_long_prompts_and_slow_answers_fit_the_table_too() -> None:
     result = replace(RESULT, contenders=(Contender("manual few-shot", slow, GAIN, 1.0),))
     (row,) = (line for line in shown(result).splitlines() if line.startswith(" manual"))
     assert "123.5k/1,024" in row and "12.3/120" in row and len(row.rstrip()) <= 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [("ensemble", "plans that vote"), ("neighbours", "a plan whose demonstrations each request chooses")],
+)
+def test_the_form_of_the_release_is_told(kind: Kind, form: str) -> None:
+    assert f"Lowered to {form}: it is served without DSPy." in shown(replace(RESULT, kind=kind))
