@@ -10,7 +10,7 @@ from openai import APIStatusError, BadRequestError, InternalServerError, OpenAI,
 
 from engine import errors as engine_errors
 from gateway.errors import UPSTREAM, GatewayError, as_gateway_error
-from programs.errors import InputInvalid
+from programs.errors import InputInvalid, RetrievalFailed
 from programs.execution import RunFailed
 from tests.gateway.serving import RunningGateway
 from tests.gateway.upstream import REPLY, Script, Upstream
