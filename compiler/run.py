@@ -91,9 +91,9 @@ def follow_build(asked: Asked, out: Console, err: Console) -> Ended:
     """
     memory, ended = Memory(), Ended(0)
     try:
-        asyncio.run(_follow(asked, memory, err))
+        asyncio.run(follow(asked, memory, err))
     except KeyboardInterrupt:
-        ended = Ended(INTERRUPTED, None, _how_to_resume(asked, memory))
+        ended = Ended(INTERRUPTED, None, how_to_resume(asked, memory))
     except TargetMissed as error:
         ended = Ended(error.exit_code, None, str(error))
     if memory.result is not None and ended.code != INTERRUPTED:
@@ -127,7 +127,8 @@ def check_request(request: BuildRequest) -> None:
     check_fit(module, request.program, load_parts(request, fields_needed(module, request.program)))
 
 
-async def _follow(asked: Asked, memory: Memory, err: Console) -> None:
+async def follow(asked: Asked, memory: Memory, err: Console) -> None:
+    """Runs a build whose request was checked; `memory` keeps what it comes to."""
     from compiler.build import build
     from engine.local import open_student
 
@@ -161,7 +162,8 @@ def _tracked(request: BuildRequest) -> Tracked:
     return Tracked(request.program.name, optimizer_name(request.optimizer))
 
 
-def _how_to_resume(asked: Asked, memory: Memory) -> str:
+def how_to_resume(asked: Asked, memory: Memory) -> str:
+    """The sentence for a build that was interrupted."""
     from compiler.workshop import is_begun
 
     if memory.build_id is None or not is_begun(asked.request.state, memory.build_id):

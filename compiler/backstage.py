@@ -1,0 +1,44 @@
+"""An event loop in a thread of its own: what is async can be called like a function, in a notebook too."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+_SECONDS_TO_CLEAN_UP = 30.0
+
+
+class Backstage:
+    """Open until it is closed; where another loop runs already, as in a notebook, that one is left alone."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="backstage", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """What `work` gives; Ctrl-C cancels it and lets it clean up."""
+        over = threading.Event()
+
+        async def watched() -> Result:
+            try:
+                return await work
+            finally:
+                over.set()
+
+        future = asyncio.run_coroutine_threadsafe(watched(), self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            over.wait(_SECONDS_TO_CLEAN_UP)
+            raise
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
