@@ -257,11 +257,11 @@ def _read_table(text: str) -> Iterator[Item]:
         for values in rows:
             where = f"line {rows.line_num}"
             if _SURPLUS in values:
-                items.append(Item(where, None, f"has {len(values[_SURPLUS])} cells more than the header"))
+                items.append(Item(where, None, "has more cells than the header"))
             else:
                 items.append(Item(where, values))
     except csv.Error as error:
-        yield Item("", None, f"is no table that can be read: line {rows.line_num}: {error}")
+        yield Item("", None, f"is no table that can be read: after line {rows.line_num}: {error}")
         return
     yield from items
 
