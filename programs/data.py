@@ -175,13 +175,24 @@ def _parse(path: Path) -> tuple[list[Row], list[tuple[int, str]]]:
         except (ValueError, RecursionError) as error:
             mistakes.append((number, f"is not JSON: {error}"))
         else:
-            if isinstance(values, dict):
+            if rb"\ud" in line.lower() and not _whole_characters(values):
+                mistakes.append((number, "holds half a character (a \\ud... without its other half)"))
+            elif isinstance(values, dict):
                 rows.append(Row(number, values))
             else:
                 mistakes.append((number, f"must hold an object, not {reprlib.repr(values)}"))
     if not rows and not mistakes:
         raise DataInvalid([f"{str(path)!r} holds no rows"])
     return rows, mistakes
+
+
+def _whole_characters(values: Any) -> bool:
+    """Whether its texts can be written down: JSON's escapes can hold half of a pair that is one character."""
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_constant(text: str) -> NoReturn:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from programs.data import HubDataset, benchmark_rows, data_folder, data_is_named, read_rows
 from programs.errors import DataInvalid
 from programs.program import SPLITS, Split
-from programs.retrieval import Passage, is_text, read_corpus
+from programs.retrieval import Passage, read_corpus
 
 TASK = "hotpotqa"
 SAMPLE = Path(__file__).parent / "hotpotqa_sample"
@@ -99,16 +99,16 @@ def read_questions(rows: Sequence[Mapping[str, Any]], called: str) -> list[Quest
 def _mistakes(row: Mapping[str, Any], paragraphs: Sequence[_Pair], titles: Sequence[Any]) -> Iterator[str]:
     for name in ("question", "answer"):
         value = row.get(name)
-        if not is_text(value):
+        if not isinstance(value, str):
             yield f"has no text in {name!r}: {value!r:.80}"
-        elif not str(value).strip():
+        elif not value.strip():
             yield f"has an empty {name!r}"
     if not paragraphs:
         yield "has no paragraphs in 'context': a list of objects with a 'title' and a 'text' is wanted"
     for number, (title, text) in enumerate(paragraphs, start=1):
-        if not (is_text(title) and is_text(text) and str(title).strip()):
+        if not (isinstance(title, str) and isinstance(text, str) and title.strip()):
             yield f"has a paragraph {number} without a title or a text in 'context'"
-    if not all(is_text(title) for title in titles):
+    if not all(isinstance(title, str) for title in titles):
         yield f"has supporting titles that are no texts: {titles!r:.80}"
 
 

@@ -69,6 +69,15 @@ def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
         read_rows(tmp_path / "rows.jsonl")
 
 
+def test_half_a_character_is_named_and_a_whole_one_is_none(tmp_path: Path) -> None:
+    lines = [r'{"q": "\ud83e\udd89"}', r'{"q": "\uD83E"}', r'{"q": "C:\\udd\u00e9"}']
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    with pytest.raises(DataInvalid) as caught:
+        read_rows(tmp_path / "rows.jsonl")
+    (mistake,) = caught.value.mistakes
+    assert mistake == r"rows.jsonl line 2: holds half a character (a \ud... without its other half)"
+
+
 def test_a_value_outside_its_choices_is_told_them(tmp_path: Path) -> None:
     path = write(tmp_path, '{"q": "a", "label": "later"}')
     assert mistakes(path, ["q"], [Field("label", "literal", ("now", "never"))]) == (
