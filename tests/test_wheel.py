@@ -35,6 +35,11 @@ def test_the_wheel_carries_what_a_report_is_drawn_with(names: set[str]) -> None:
     assert {"compiler/templates/report.html.jinja", "compiler/templates/report.css"} <= names
 
 
+def test_the_wheel_carries_the_sample_that_a_program_is_built_on(names: set[str]) -> None:
+    sample = {f"programs/tasks/hotpotqa_sample/{name}.jsonl" for name in ("corpus", "train", "dev", "test")}
+    assert sample <= names
+
+
 def test_the_wheel_carries_the_packages_and_nothing_else(names: set[str]) -> None:
     packages = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert packages == {"programs", "engine", "compiler", "gateway", "smallforge.py"}

@@ -192,6 +192,7 @@ def test_a_foreign_host_name_is_not_served(gateway: RunningGateway) -> None:
         (RunFailed("no answer", ()), 502, "program_output_invalid"),
         (engine_errors.EngineTimeout("slow", phase="total", seconds=1), 504, "engine_timeout"),
         (engine_errors.EngineUnreachable("gone"), 502, "engine_unreachable"),
+        (RetrievalFailed("the retriever at http://canary can't be reached"), 502, "retrieval_failed"),
         (ZeroDivisionError("secret-canary"), 500, "internal_error"),
     ],
 )
