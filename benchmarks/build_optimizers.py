@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
 import sys
 import tempfile
@@ -225,18 +226,27 @@ def verdict(row: Mapping[str, Any]) -> str:
 
 def _write(engine: Engine, seeds: int, runs: Sequence[Run], report: Mapping[str, Mapping[str, Any]]) -> Path:
     now = datetime.now(UTC)
+    path = ROOT / "benchmarks" / "results" / f"{now:%Y-%m-%d}-optimizers.json"
+    # A run of some rows replaces those of the same day.
+    earlier = json.loads(path.read_text()) if path.exists() else {"rows": {}}
+    rows = {
+        name: {
+            "at": now.isoformat(timespec="seconds"),
+            "load_average": list(os.getloadavg()),
+            "seeds": seeds,
+            "arguments": ROWS[name].arguments,
+            **row,
+            "runs": [asdict(run) for run in runs if run.optimizer == name],
+        }
+        for name, row in report.items()
+    }
     result = {
-        "at": now.isoformat(timespec="seconds"),
         "program": PROGRAM,
-        "rows": dict(SIZES),
-        "arguments": {name: ROWS[name].arguments for name in report},
-        "seeds": seeds,
+        "examples": dict(SIZES),
         "model": engine.model,
         "machine": machine(),
-        "report": report,
-        "runs": [asdict(run) for run in runs],
+        "rows": {**earlier["rows"], **rows},
     }
-    path = ROOT / "benchmarks" / "results" / f"{now:%Y-%m-%d}-optimizers.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     return path.relative_to(ROOT)
 
