@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from compiler.charge import Charge
@@ -16,6 +17,7 @@ from programs.errors import InputInvalid, ReplyUnparseable
 from programs.execution import Delta, Executor, Model, Outcome, Reply, Usage
 from programs.plan import Field
 from programs.reader import FieldDelta, parse_value
+from programs.verses import verse_adder
 
 _NO_PARAMS: Mapping[str, object] = {}
 
@@ -80,11 +82,14 @@ class Meter:
 class Conversation:
     """What was said so far, and how a release takes it."""
 
-    def __init__(self, program: str, executor: Executor, system: str | None = None) -> None:
+    def __init__(
+        self, program: str, executor: Executor, system: str | None = None, tables: Path | None = None
+    ) -> None:
         self.program = program
         self._executor = executor
         self._fields = {field.name: field for field in executor.inputs}
         self._system = system
+        self._add_verses = verse_adder(executor.chat, tables)
         self._turns: list[dict[str, Any]] = []
         self._needed = [
             field for field in executor.inputs if field.required and field.name != executor.chat.history
@@ -151,6 +156,7 @@ class Conversation:
                 values[chat.system] = self._system
             if chat.history is not None and self._turns:
                 values[chat.history] = list(self._turns)
+        values = self._add_verses(values)
         for field in self._needed:
             value = values.get(field.name)
             if value is None or (isinstance(value, str) and not value.strip()):

@@ -37,6 +37,7 @@ from programs.execution import Executor
 from programs.loading import blamed_on
 from programs.program import Program
 from programs.release import Release, add_evidence, canonical_json
+from programs.verses import examples_with_verses
 
 Report = Callable[[Event], None]
 SELF = "release"
@@ -96,7 +97,7 @@ class Measured:
         }
 
 
-def load_rows(program: Program, data: Path | None) -> Rows:
+def load_rows(program: Program, data: Path | None, tables: Path | None = None) -> Rows:
     """All rows of the file, else the test rows that a build with seed 0 would measure on.
 
     Raises:
@@ -106,8 +107,13 @@ def load_rows(program: Program, data: Path | None) -> Rows:
     with blamed_on(program):
         needed = fields_needed(program.make_module(), program)
         if data is None:
-            return Rows(program, load_parts(BuildRequest(program), needed).test, "the program's test rows")
-    return Rows(program, tuple(load_examples(data, needed.inputs, needed.labels)), data.name)
+            return Rows(
+                program,
+                load_parts(BuildRequest(program, tables=tables), needed).test,
+                "the program's test rows",
+            )
+        rows = load_examples(data, needed.inputs, needed.labels)
+        return Rows(program, tuple(examples_with_verses(rows, program.chat, tables)), data.name)
 
 
 @dataclass(frozen=True)

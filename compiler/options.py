@@ -29,13 +29,19 @@ def with_mlflow(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--mlflow-uri", metavar="URI|off", help=told)(command)
 
 
+def with_tables(command: Callable[..., None]) -> Callable[..., None]:
+    """The option of every command that may look verses up."""
+    told = "Folder of the tables of scripture. [SMALLFORGE_DATA/scripture, else the bundled sample]"
+    return click.option("--tables", type=click.Path(path_type=Path), metavar="DIR", help=told)(command)
+
+
 def rows(name: str, what: str) -> Callable[..., Any]:
     return click.option(f"--{name}", type=click.Path(path_type=Path), metavar="ROWS.jsonl", help=what)
 
 
 def read_flags(flags: Mapping[str, Any], **more: object) -> Settings:
-    releases = {} if flags["releases"] is None else {"releases": str(flags["releases"])}
-    return read_settings(flags["config"], {**releases, **more})
+    folders = {name: str(flags[name]) for name in ("releases", "tables") if flags.get(name) is not None}
+    return read_settings(flags["config"], {**folders, **more})
 
 
 def choice(flags: Mapping[str, Any], given: str) -> ModelChoice:

@@ -311,7 +311,12 @@ def _describe_fingerprint(fingerprint: Mapping[str, Any]) -> str:
 
 
 def _describe_chat(chat: Chat) -> str:
-    taken = {"user text": chat.user, "system text": chat.system, "earlier turns": chat.history}
+    taken = {
+        "user text": chat.user,
+        "system text": chat.system,
+        "earlier turns": chat.history,
+        "verses referred to": chat.verses,
+    }
     parts = [f"{part} -> {name}" for part, name in taken.items() if name]
     reasoning = f", reasoning <- {', '.join(chat.reasoning)}" if chat.reasoning else ""
     return f"{', '.join(parts)}, content <- {chat.answer}{reasoning}"

@@ -44,6 +44,8 @@ class BuildRequest:
     """What 1,000 tokens of a candidate's prompt take from its dev score when candidates are compared."""
     keep_aliases: bool = False
     """Points no alias elsewhere; one that is not set yet is set all the same."""
+    tables: Path | None = None
+    """Folder of the tables in which a program's rows look verses up."""
     releases: Path = Path("releases")
     state: Path = Path(".smallforge")
     build_id: str | None = None

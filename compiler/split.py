@@ -19,6 +19,7 @@ from programs.checks import Check, broken_by_label
 from programs.data import content_key, fingerprint, load_examples
 from programs.plan import Field
 from programs.program import SPLITS, Split
+from programs.verses import examples_with_verses
 
 Examples = tuple[dspy.Example, ...]
 
@@ -76,6 +77,7 @@ def load_parts(request: BuildRequest, needed: Needed) -> Parts:
             found[split] = load_examples(path, needed.inputs, needed.labels)
         else:
             found[split] = request.program.examples(split) if data.train is None else ()
+        found[split] = examples_with_verses(found[split], request.program.chat, request.tables)
     parts, notes = cut_missing(found, request.seed)
     parts, left_out = without_overlap(parts)
     _check_size(parts)

@@ -99,6 +99,8 @@ class Settings:
     releases: Path = Path("releases")
     state: Path = Path(".smallforge")
     home: Path | None = None
+    tables: Path | None = None
+    """Folder of the tables of scripture, for programs that look verses up."""
     student_check: StudentCheck = "strict"
     gateway: GatewaySettings = GatewaySettings()
     compiler: CompilerSettings = CompilerSettings()
@@ -116,7 +118,7 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
         name: EngineSettings(name=name, key=sources.secret(engine.key_env), **engine.model_dump())
         for name, engine in found.engines.items()
     }
-    top = found.model_dump(include={"student", "releases", "state", "home", "student_check"})
+    top = found.model_dump(include={"student", "releases", "state", "home", "tables", "student_check"})
     return Settings(
         engines=engines,
         students={name: Binding(name, it.engine, it.model) for name, it in found.students.items()},

@@ -85,6 +85,7 @@ class Top(_Table):
     releases: Path = Path("releases")
     state: Path = Path(".smallforge")
     home: Path | None = None
+    tables: Path | None = None
     student_check: Literal["strict", "warn"] = "strict"
     gateway: Gateway = Gateway()
     compiler: Compiler = Compiler()

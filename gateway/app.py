@@ -55,7 +55,7 @@ def create_app(
     """
     metrics = Metrics(shared_metrics)
     students = Students(settings, metrics, progress, intervals.student)
-    catalog = Catalog(settings.releases, students, metrics)
+    catalog = Catalog(settings.releases, students, metrics, settings.tables)
     readiness = Readiness()
 
     @asynccontextmanager

@@ -24,9 +24,10 @@ from gateway.executors import EXECUTORS
 from gateway.metrics import Metrics, ReleaseMetrics
 from gateway.students import ServedStudent, Students
 from programs.aliases import Aliases, read_aliases
-from programs.errors import ProgramError, ReleaseError, ReleaseInvalid
+from programs.errors import DataInvalid, ProgramError, ReleaseError, ReleaseInvalid
 from programs.execution import Executor
 from programs.release import FILES, Identity, read_release
+from programs.verses import AddVerses, verse_adder
 
 _log = logging.getLogger(__name__)
 _VERSION = re.compile(r"[0-9a-f]{12}")
@@ -88,9 +89,10 @@ class Served:
 class Catalog:
     """The served releases of one folder; `refresh` is called again and again by the gateway's lifespan."""
 
-    def __init__(self, root: Path, students: Students, metrics: Metrics) -> None:
+    def __init__(self, root: Path, students: Students, metrics: Metrics, tables: Path | None = None) -> None:
         self.models: Mapping[str, Served] = {}
         self._root = root
+        self._tables = tables
         self._students = students
         self._metrics = metrics
         self._folders: Mapping[str, ProgramFolder] = {}
@@ -173,7 +175,7 @@ class Catalog:
             release.identity,
             Fingerprint.from_dict(release.identity.fingerprint),
             executor,
-            Conversation(program, executor.chat, executor.inputs),
+            Conversation(program, executor.chat, executor.inputs, _verses(executor, self._tables)),
             self._metrics.for_release(program, release.identity.version),
             teacher_usd_per_answer(path),
             int((path / "release.json").stat().st_mtime),
@@ -232,11 +234,18 @@ class Catalog:
         return f"No model {shown!r}; served are {', '.join(names[:20])}."
 
 
+def _verses(executor: Executor, tables: Path | None) -> AddVerses:
+    try:
+        return verse_adder(executor.chat, tables)
+    except DataInvalid as error:
+        raise ModelUnavailable(f"The verses of scripture can't be looked up: {error}.") from error
+
+
 def _check_chat(executor: Executor) -> None:
     """Refuses a release whose chat names fields that it does not have."""
     chat = executor.chat
     inputs, outputs = ({field.name for field in fields} for fields in (executor.inputs, executor.outputs))
-    taken = {name for name in (chat.user, chat.system, chat.history) if name is not None}
+    taken = {name for name in (chat.user, chat.system, chat.history, chat.verses) if name is not None}
     for name in [*(taken - inputs), *({chat.answer, *chat.reasoning} - outputs)]:
         raise ReleaseInvalid(f"its chat names {name!r}, which is none of its fields")
 

@@ -32,6 +32,7 @@ def main() -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on. [8080]")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), help="Port of /metrics. [9091]")
 @click.option("--releases", type=click.Path(path_type=Path), help="Folder of releases. [./releases]")
+@click.option("--tables", type=click.Path(path_type=Path), help="Folder of the tables of scripture.")
 @click.option("--student", metavar="URL", help="OpenAI-compatible server that runs the student.")
 @click.option(
     "--student-check",
@@ -56,7 +57,8 @@ def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
     gateway = {
         name: flags[name] for name in ("host", "port", "metrics_port", "strict") if flags[name] is not None
     }
-    top = {name: flags[name] for name in ("releases", "student", "student_check") if flags[name] is not None}
+    names = ("releases", "tables", "student", "student_check")
+    top = {name: flags[name] for name in names if flags[name] is not None}
     return {**top, "gateway": gateway} if gateway else top
 
 

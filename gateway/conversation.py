@@ -7,7 +7,7 @@ named, never lost in silence. Knows nothing of models or HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -43,6 +43,8 @@ class Conversation:
     program: str
     chat: Chat
     fields: Sequence[Field]
+    add_verses: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+    """What adds the verses that a text refers to, for programs that take them."""
     known: frozenset[str] = field(init=False)
     required: tuple[str, ...] = field(init=False)
     required_texts: tuple[str, ...] = field(init=False)
@@ -69,6 +71,7 @@ class Conversation:
         else:
             turns = _read_turns(request.messages)
             found = self._from_json(turns) or self._from_parts(turns)
+        found = found._replace(values=self.add_verses(found.values))
         self._check_filled(found.values)
         return found
 

@@ -81,11 +81,13 @@ _PLAN = TypeAdapter(Plan)
 
 
 def plan_as_dict(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON. One without checks says nothing of them, so its release keeps its version."""
+    """The plan as JSON. One without checks or verses doesn't name them, so its release keeps its version."""
     data = asdict(plan)
     data["prefix"] = [message.as_dict() for message in plan.prefix]
     if not plan.checks:
         del data["checks"], data["check_retries"]
+    if plan.chat.verses is None:
+        del data["chat"]["verses"]
     return data
 
 

@@ -67,6 +67,8 @@ class Chat:
     """Input of type `dspy.History` that takes the earlier turns."""
     reasoning: tuple[str, ...] = ()
     """Outputs that become `message.reasoning`."""
+    verses: str | None = None
+    """Input that the verses of scripture are added to which the user's text refers to, as in John 3:16."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from compiler.options import choice, console, read_flags, rows, with_settings
+from compiler.options import choice, console, read_flags, rows, with_settings, with_tables
 from compiler.request import DEFAULT_OPTIMIZER, BuildRequest, DataPaths
 from compiler.run import Asked, ModelChoice, run_build
 from compiler.spending import Ceiling
@@ -62,6 +62,7 @@ from programs.loading import load_program
 @click.option("--gain", type=click.FloatRange(-1, 1), help="Exit with 3 when the gain is lower.")
 @click.option("--mlflow-uri", metavar="URI|off", help="MLflow server or store. [SQLite in .smallforge]")
 @click.option("--resume", metavar="BUILD_ID", help="Go on with an interrupted build, its options repeated.")
+@with_tables
 @with_settings
 def build(program: str, **flags: Any) -> None:
     """Optimise PROGRAM, prove the gain, write a release.
@@ -82,6 +83,7 @@ def build(program: str, **flags: Any) -> None:
         token_price_weight=flags["token_price_weight"],
         target=flags["target"],
         required_gain=flags["gain"],
+        tables=settings.tables,
         releases=settings.releases,
         state=settings.state,
         build_id=flags["resume"],

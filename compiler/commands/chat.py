@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 
 from compiler.charge import Charge, charge_by
-from compiler.options import choice, read_flags, with_settings
+from compiler.options import choice, read_flags, with_settings, with_tables
 from compiler.releases import find_release
 from compiler.run import ModelChoice, require_dspy
 from compiler.terminal import say
@@ -40,6 +40,7 @@ HELP = "/reset forgets the earlier turns, /inputs says what the program takes, /
 @click.option("--system", metavar="TEXT", help="For the input that takes a chat's system text.")
 @click.option("--student", metavar="URL|NAME", help="Server, or a student of the configuration. [its own]")
 @click.option("--program", metavar="NAME|FILE.py", help="Where its program is, if it is interpreted.")
+@with_tables
 @with_settings
 def chat(release: str, system: str | None, **flags: Any) -> None:
     """Talk to RELEASE: NAME, NAME@candidate or NAME@VERSION.
@@ -130,7 +131,8 @@ async def _open(
     from compiler.serving_form import serving_form
 
     program = None if flags["program"] is None else load_program(flags["program"])
-    conversation = Conversation(release.identity.program, serving_form(release, program), system)
+    tables = read_flags(flags).tables
+    conversation = Conversation(release.identity.program, serving_form(release, program), system, tables)
     given = flags["student"]
     asked = choice(flags, given) if given else ModelChoice(read_flags(flags), release.identity.student)
     student = await opened.enter_async_context(

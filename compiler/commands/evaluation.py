@@ -12,7 +12,7 @@ import click
 import orjson
 from rich.console import Console
 
-from compiler.options import choice, console, read_flags, rows, with_settings
+from compiler.options import choice, console, read_flags, rows, with_settings, with_tables
 from compiler.releases import find_release
 from compiler.run import INTERRUPTED, ModelChoice, require_dspy
 from compiler.terminal import open_display, say
@@ -39,6 +39,7 @@ _shared = (
     ),
     click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at once. [16]"),
     click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output."),
+    with_tables,
     with_settings,
 )
 
@@ -96,7 +97,7 @@ def _run(work: Any) -> Any:
 async def _evaluate(settings: Settings, flags: Mapping[str, Any], pair: Pair) -> Measured:
     from compiler.evaluate import evaluate, load_rows, open_bureau
 
-    asked = load_rows(_program(flags, pair[0]), flags["data"])
+    asked = load_rows(_program(flags, pair[0]), flags["data"], settings.tables)
     async with AsyncExitStack() as opened:
         (who,) = await _open(opened, flags, [pair])
         display = opened.enter_context(open_display(Console(stderr=True)))
@@ -108,7 +109,7 @@ async def _compare(settings: Settings, flags: Mapping[str, Any], pair: tuple[Pai
     from compiler.compare import compare
     from compiler.evaluate import load_rows, open_bureau
 
-    asked = load_rows(_program(flags, pair[0][0]), flags["data"])
+    asked = load_rows(_program(flags, pair[0][0]), flags["data"], settings.tables)
     async with AsyncExitStack() as opened:
         first, second = await _open(opened, flags, pair)
         display = opened.enter_context(open_display(Console(stderr=True)))

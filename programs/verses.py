@@ -1,0 +1,83 @@
+"""Adds the verses that a user's text refers to, where a program has an input for them: `Chat.verses`.
+
+This is part of making a chat into inputs, as the system text is, so a program with it is still one prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from programs.program import Chat
+from programs.references import Reference, read_references
+from programs.scripture import Tables, open_tables
+
+if TYPE_CHECKING:
+    import dspy
+
+AddVerses = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Inputs -> the inputs with verses."""
+
+
+def verse_adder(chat: Chat, folder: Path | None = None) -> AddVerses:
+    """What adds verses to the inputs of that chat, from the tables of `folder`; nothing where it wants none.
+
+    Raises:
+        DataInvalid: the tables are not there or can't be read.
+    """
+    if chat.verses is None:
+        return dict
+    tables = open_tables(folder)
+    return lambda inputs: with_verses(inputs, chat, tables)
+
+
+def with_verses(inputs: Mapping[str, Any], chat: Chat, tables: Tables) -> dict[str, Any]:
+    """The inputs with the verses that the user's text refers to, else those that the last turn that does did.
+
+    A verse that the given text already names is not added again.
+    """
+    into = chat.verses
+    given = inputs.get(into) if into is not None else None
+    if into is None or not (given is None or isinstance(given, str)):
+        return dict(inputs)
+    wanted = [one for one in _referred_to(inputs, chat) if not _names(given or "", one)]
+    if not wanted:
+        return dict(inputs)
+    found = tables.context(wanted)
+    return {**inputs, into: f"{given}\n\n{found}" if given and given.strip() else found}
+
+
+def examples_with_verses(
+    examples: Sequence[dspy.Example], chat: Chat, folder: Path | None = None
+) -> list[dspy.Example]:
+    """Examples as requests will be: with the verses that their texts refer to."""
+    if chat.verses is None:
+        return list(examples)
+    add = verse_adder(chat, folder)
+    return [
+        _with_input(example, chat.verses, add(dict(example.items())).get(chat.verses)) for example in examples
+    ]
+
+
+def _with_input(example: dspy.Example, name: str, value: Any) -> dspy.Example:
+    if value is None or value == example.get(name):
+        return example
+    changed = example.copy(**{name: value})
+    return changed.with_inputs(*example.inputs().keys(), name)
+
+
+def _referred_to(inputs: Mapping[str, Any], chat: Chat) -> list[Reference]:
+    """Of the newest text that refers to verses."""
+    history = inputs.get(chat.history) if chat.history is not None else None
+    turns = getattr(history, "messages", history)
+    earlier = list(turns) if isinstance(turns, list | tuple) else []
+    for turn in [inputs, *reversed(earlier)]:
+        text = turn.get(chat.user) if isinstance(turn, Mapping) else None
+        if isinstance(text, str) and (found := read_references(text)):
+            return found
+    return []
+
+
+def _names(text: str, reference: Reference) -> bool:
+    return bool(text) and any(one.covers(reference) or reference.covers(one) for one in read_references(text))
