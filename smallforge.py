@@ -1,8 +1,14 @@
-"""The public names for programs outside this repository."""
+"""The public names for programs outside this repository, and for educators.
+
+What stands on the compiler is imported when it is first named: a program's file needs none of that.
+"""
 
 from __future__ import annotations
 
-from programs.checks import is_one_of, matches, must_mention, satisfies
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from programs.checks import is_one_of, matches, mentions_one_of, must_mention, satisfies
 from programs.data import content_key, fingerprint, read_examples, read_rows
 from programs.embedding import Embedder
 from programs.embedding_endpoint import EmbeddingEndpoint
@@ -29,6 +35,9 @@ from programs.program import Chat, Metric, Program, Sampling, Split
 from programs.similarity import semantic_similarity
 from programs.text_metrics import critical_terms, length_ratio, marker_words
 
+if TYPE_CHECKING:
+    from compiler.educators import PedagogicalTrainer
+
 __all__ = [
     "Chat",
     "CheckFailed",
@@ -40,6 +49,7 @@ __all__ = [
     "Measured",
     "Metric",
     "MetricError",
+    "PedagogicalTrainer",
     "Program",
     "ProgramError",
     "ProgramInvalid",
@@ -63,6 +73,7 @@ __all__ = [
     "marker_words",
     "matches",
     "measure",
+    "mentions_one_of",
     "must_mention",
     "numeric_match",
     "read_examples",
@@ -72,3 +83,11 @@ __all__ = [
     "token_f1",
     "weighted_sum",
 ]
+
+_LATER = {"PedagogicalTrainer": "compiler.educators"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATER[name]), name)

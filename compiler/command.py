@@ -11,6 +11,7 @@ import click
 
 from compiler.commands.build import build
 from compiler.commands.chat import chat
+from compiler.commands.data import data
 from compiler.commands.evaluation import compare, evaluate
 from compiler.commands.models import models
 from compiler.commands.report import report
@@ -52,7 +53,7 @@ def main() -> None:
 
 VERBS = (
     build, list_, show, report, verify, evaluate, compare, chat, promote, rollback, runs, log, pull, new,
-    programs, models,
+    programs, models, data,
 )  # fmt: skip
 for verb in VERBS:
     main.add_command(verb)

@@ -10,6 +10,7 @@
     │   ├── ModelUnusable         student or teacher gives no answer to a first question
     │   ├── CeilingExceeded       the build would cost, or has cost, more than allowed
     │   ├── BuildMismatch         a resumed build is asked for something else, or is finished
+    │   ├── FetchFailed           published data can't be had, or is not what was published
     │   ├── ReportUnavailable     what draws a build's report is not installed
     │   └── StateNotWritten       the disk is full or refuses
     ├── SearchEnded               the search is over before it is through; what it found goes on being built
@@ -64,6 +65,10 @@ class CeilingExceeded(UserMistake):
 
 
 class BuildMismatch(UserMistake):
+    pass
+
+
+class FetchFailed(UserMistake):
     pass
 
 

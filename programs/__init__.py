@@ -7,6 +7,7 @@ PROGRAMS: dict[str, str] = {
     "order_entry": "programs.tasks.order_entry",
     "passage_qa": "programs.tasks.passage_qa",
     "gsm8k": "programs.tasks.gsm8k",
+    "scripture_qa": "programs.tasks.scripture_qa",
     "hotpotqa": "programs.tasks.hotpotqa",
     "hotpotqa_retrieval": "programs.tasks.hotpotqa_retrieval",
     "teaching": "programs.tasks.teaching",

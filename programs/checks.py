@@ -1,9 +1,9 @@
 """Checks: what every answer of a program must hold, whatever the model says.
 
-Declared ones (`must_mention`, `is_one_of`, `matches`) are data and travel in a plan; `satisfies` holds a
-function and keeps its program interpreted. A reason names what is wrong and never quotes the answer, which
-may not be shown to anyone. What is checked was written by strangers: every check takes time in proportion
-to the text, and no text over `LONGEST` characters passes one, for a pattern `LONGEST_MATCHED`.
+Declared ones are data and travel in a plan; `satisfies` holds a function and keeps its program interpreted. A
+reason names what is wrong and never quotes the answer, which may not be shown to anyone. What is checked was
+written by strangers: every check takes time in proportion to the text, and no text over `LONGEST` characters
+passes one, for a pattern `LONGEST_MATCHED`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from pydantic import ConfigDict, Discriminator
@@ -134,13 +135,50 @@ class Satisfies:
         return None if self.function(inputs, outputs) else f"it must satisfy {self.name!r}"
 
 
-DeclaredCheck = Annotated[MustMention | IsOneOf | Matches, Discriminator("kind")]
+@dataclass(frozen=True)
+class MentionsOneOf:
+    """The output mentions one of the terms at least, where every input of `when` mentions one of its own."""
+
+    __pydantic_config__ = _STRICT
+
+    field: str
+    terms: tuple[str, ...]
+    when: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    kind: Literal["mentions_one_of"] = "mentions_one_of"
+
+    def __post_init__(self) -> None:
+        for terms in (self.terms, *(terms for _, terms in self.when)):
+            if not terms or not all(map(has_words, terms)):
+                raise ProgramInvalid(f"mentions_one_of({self.field!r}) can't look for {terms!r}: name words")
+
+    def problem(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str | None:
+        for name, terms in self.when:
+            # The beginning decides: an input may be of any length, and an answer can't mend it.
+            given = "\n".join(_texts(inputs.get(name)))[:LONGEST]
+            if not _mentions_any(given, terms):
+                return None
+        text = "\n".join(_texts(outputs.get(self.field)))
+        if len(text) > LONGEST:
+            return _too_long(self.field, LONGEST)
+        if _mentions_any(text, self.terms):
+            return None
+        return f"{self.field!r} must mention one of {', '.join(map(repr, self.terms))}"
+
+
+DeclaredCheck = Annotated[MustMention | IsOneOf | Matches | MentionsOneOf, Discriminator("kind")]
 """A check that is data, as a plan holds it."""
 
 
 def must_mention(field: str, *terms: str, of: str | None = None) -> MustMention:
     """The output mentions every term as whole words, whatever their case; with `of`, an input's value too."""
     return MustMention(field, terms, of)
+
+
+def mentions_one_of(
+    field: str, *terms: str, when: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> MentionsOneOf:
+    """The output mentions one of these, where each input that `when` names mentions one of its words."""
+    return MentionsOneOf(field, terms, tuple((name, tuple(words)) for name, words in when.items()))
 
 
 def is_one_of(field: str, *choices: str | int | float | bool) -> IsOneOf:
@@ -198,7 +236,7 @@ def declared(checks: Sequence[Check]) -> tuple[DeclaredCheck, ...]:
     """
     found: list[DeclaredCheck] = []
     for check in checks:
-        if not isinstance(check, MustMention | IsOneOf | Matches):
+        if not isinstance(check, MustMention | IsOneOf | Matches | MentionsOneOf):
             name = getattr(check, "name", type(check).__name__)
             raise LoweringImpossible(f"its check {name!r} is a function, which no plan can hold")
         found.append(check)
@@ -209,6 +247,8 @@ def refuse_unknown_fields(checks: Sequence[Check], inputs: Sequence[str], output
     """Raises ProgramInvalid where a check names an output or an input that the program does not have."""
     for check in checks:
         field, of = getattr(check, "field", None), getattr(check, "of", None)
+        unknown = [name for name, _ in getattr(check, "when", ()) if name not in inputs]
+        of = unknown[0] if unknown else of
         if field is not None and field not in outputs:
             raise ProgramInvalid(f"a check names the output {field!r}: the outputs are {', '.join(outputs)}")
         if of is not None and of not in inputs:
@@ -226,6 +266,10 @@ def _compile(field: str, pattern: str) -> SchemaValidator:
 def _items(outputs: Mapping[str, Any], field: str) -> list[Any]:
     value = outputs.get(field)
     return value if isinstance(value, list) else [value]
+
+
+def _mentions_any(text: str, terms: Sequence[str]) -> bool:
+    return len(missing_terms(text, terms)) < len(terms)
 
 
 def _texts(value: Any) -> list[str]:
