@@ -148,11 +148,13 @@ class _Parts:
         self._plain = {"student": _OneRun(answers), "teacher": _OneRun(taught)}
         shown = [answer for answer in known.rehearsal.shown if answer.steps]
         self._said = _OneRun(shown).said if shown else self._plain["student"].said
+        self._judged = _judged(known)
 
     def searching(self, runs: Runs) -> Iterator[PhaseSpent]:
         yield self._part("optimise", "student", runs.scored, runs.demos)
         yield self._part("optimise", "teacher", runs.taught, runs.demos)
         yield self._part("optimise", "proposer", runs.proposed, runs.demos)
+        yield self._judging("optimise", runs.scored + runs.taught)
 
     def measuring(self, runs: Runs) -> Iterator[PhaseSpent]:
         """A program that stays as it is is measured once: its second answers are its first."""
@@ -163,6 +165,8 @@ class _Parts:
         yield self._part("baseline", "teacher", test * beside.teacher, 0)
         yield self._part("score", "student", test * runs.members * changed, runs.demos)
         yield self._part("score", "teacher", test * beside.judged, 0)
+        yield self._judging("baseline", test * (1 + beside.student + beside.teacher))
+        yield self._judging("score", test * changed)
 
     def _part(self, phase: Stage, role: Role, runs: int, demos: int) -> PhaseSpent:
         one = self._plain["student" if role == "student" else "teacher"]
@@ -172,6 +176,26 @@ class _Parts:
         seconds = runs * self._seconds
         usd = getattr(self._charges, role).foresee(prompt, said, seconds)
         return PhaseSpent(phase, role, calls, prompt, said, usd if runs else 0.0, seconds)
+
+    def _judging(self, phase: Stage, answers: int) -> PhaseSpent:
+        """What a metric that asks a model takes; its time is in the first answers' already."""
+        calls, prompt, said = (round(answers * each) for each in self._judged)
+        usd = self._charges.teacher.foresee(prompt, said, 0.0) if calls else 0.0
+        return PhaseSpent(phase, "teacher", calls, prompt, said, usd, 0.0)
+
+
+def _judged(known: Foresight) -> tuple[float, float, float]:
+    """Calls, prompt and completion tokens that judging an answer took: what its program did not take."""
+    answers = list(known.rehearsal.student)
+    if known.rehearsal.teacher is not known.rehearsal.student:
+        answers += known.rehearsal.teacher
+    asked = [part for part in known.spent if part.phase == "check"]
+    calls = sum(part.calls for part in asked) - sum(len(answer.steps) for answer in answers)
+    if calls <= 0:
+        return 0.0, 0.0, 0.0
+    prompt = sum(part.prompt_tokens for part in asked) - sum(a.prompt_tokens or 0 for a in answers)
+    said = sum(part.completion_tokens for part in asked) - sum(a.completion_tokens or 0 for a in answers)
+    return calls / len(answers), max(0, prompt) / len(answers), max(0, said) / len(answers)
 
 
 class _OneRun:

@@ -62,6 +62,16 @@ def test_every_program_that_is_measured_is_foreseen_with_its_model() -> None:
     }
 
 
+def test_a_metric_that_asks_a_model_is_foreseen_and_kept_room_for() -> None:
+    judging = PhaseSpent("check", "teacher", 4, 4000, 40, 0.0, 2.0)
+    judged = known()._replace(spent=(ASKED, judging))
+    search = make_optimizer("LabeledFewShot", {"k": 4})
+    alone, asked = estimate(search, known(), FREE), estimate(search, judged, FREE)
+    assert alone is not None and asked is not None and asked.calls == alone.calls + 4 + 600
+    assert asked.prompt_tokens == alone.prompt_tokens + 4000 + 600 * 1000
+    assert reserve(search, judged, FREE).calls == reserve(search, known(), FREE).calls + 600
+
+
 def test_what_measuring_takes_is_kept_even_where_the_search_cannot_be_foreseen() -> None:
     kept = reserve(object(), known(), Charges(charge_by(Price(usd_per_hour=3.6)), Unknown(), Unknown()))
     assert kept.calls == 600 and kept.usd is not None and kept.usd > 0.3
