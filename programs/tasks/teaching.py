@@ -59,9 +59,9 @@ def make_module() -> dspy.Module:
         """Teach the student: use the context, explain in words for the grade, then ask a question back."""
 
         query: str = dspy.InputField(desc="what the student says")
-        context: str | None = dspy.InputField(desc="what the lesson is about", default=None)
-        grade: str | None = dspy.InputField(desc="the student's grade", default=None)
-        subject: str | None = dspy.InputField(default=None)
+        context: str | None = dspy.InputField(desc="what the lesson is about")
+        grade: str | None = dspy.InputField(desc="the student's grade")
+        subject: str | None = dspy.InputField()
         response: str = dspy.OutputField(desc="what the teacher says to the student")
 
     return dspy.Predict(Teach)
@@ -99,7 +99,7 @@ def as_examples(rows: Sequence[Mapping[str, Any]], called: str) -> list[dspy.Exa
             mistakes += [f"{called} row {number}: {mistake}" for mistake in error.mistakes]
     if mistakes:
         raise DataInvalid(mistakes)
-    return [dspy.Example(**dict.fromkeys(INPUTS) | lesson).with_inputs(*INPUTS) for lesson in lessons]
+    return [dspy.Example(**lesson).with_inputs(*INPUTS) for lesson in lessons]
 
 
 def handpicked() -> Sequence[dspy.Example]:

@@ -45,7 +45,7 @@ def test_the_lessons_of_a_clone_are_many_and_no_two_ask_the_same() -> None:
     assert [len(own(split)) for split in SPLITS] == [40, 20, 40]
     rows = [example for split in SPLITS for example in own(split)] + list(handpicked())
     assert len({content_key(row) for row in rows}) == len({row.query for row in rows}) == 103
-    assert len({row.subject for row in rows}) >= 10 and len({row.grade for row in rows}) >= 8
+    assert len({row.subject for row in rows}) >= 10 and len({row.get("grade") for row in rows}) >= 8
     assert examples("dev") == [dict(example.items()) for example in own("dev")]
 
 
@@ -64,7 +64,7 @@ def test_one_folder_of_data_is_read_in_every_form_of_a_row(tmp_path: Path) -> No
     (tmp_path / "teaching" / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     one, two = examples("train", SMALLFORGE_DATA=str(tmp_path))
     assert one["context"] == "Problem: 2 x 2?\nHistory: Teacher: Hi" and "metadata" not in one
-    assert (two["grade"], two["context"]) == ("2", None)
+    assert two == {"query": "5?", "grade": "2", "response": "No"}
     assert examples("test", SMALLFORGE_DATA=str(tmp_path)) == []
 
 
