@@ -199,7 +199,7 @@ class PedagogicalTrainer:
         asked = self._class(release or self._trained or PROGRAM)
         outcome = self._backstage.run(asked.executor.run(inputs, asked.student.client, {}))
         answer = str(outcome.outputs.get(asked.executor.chat.answer, ""))
-        if not outcome.complete:
+        if outcome.finish_reason == "length":
             warnings.warn("the token limit cut the answer", stacklevel=2)
         return answer
 
@@ -210,7 +210,7 @@ class PedagogicalTrainer:
             self._asked = self._backstage.run(self._open(name))
             if not self._asked.own:
                 student = self._asked.student.name
-                warnings.warn(f"{name} was trained for another student than {student!r}", stacklevel=3)
+                warnings.warn(f"{name!r} was trained for another student than {student!r}", stacklevel=3)
         return self._asked
 
     async def _open(self, name: str) -> _Class:

@@ -74,7 +74,7 @@ def describe_opinion(opinion: SecondOpinion) -> Iterable[str]:
         f"compiled {percent(opinion.after)}{lost}. {describe_difference(opinion.difference)}"
     )
     rank = opinion.correlation
-    told = "can't be told, one of them is always the same" if rank is None else f"{rank:+.2f}"
+    told = "none, for they are too few or all the same by one of the two" if rank is None else f"{rank:+.2f}"
     yield f"Rank correlation of metric and second opinion over {opinion.n} compiled answers: {told}."
     for apart, how in (
         (opinion.only_metric, "score high and are judged low: the metric may be gamed there"),

@@ -1,0 +1,144 @@
+"""The educators' trainer on a real server, from mixed files to an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from compiler.errors import UserMistake
+from engine.chat import Delta, Reply, Usage
+from programs.errors import ReleaseNotFound
+from smallforge import PedagogicalTrainer
+from tests.compiler.served import Server, serving
+
+
+class Tutor:
+    """Says back what it was asked, as a teacher would; curtly, unless it was shown how."""
+
+    def __init__(self, finish_reason: str = "stop") -> None:
+        self._finish_reason = finish_reason
+
+    async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
+        asked = [str(message["content"]) for message in orjson.loads(orjson.dumps(list(messages)))]
+        fields = asked[-1].partition("\n\nRespond with")[0].replace("[[ ## ", "").replace(" ## ]]\n", "=")
+        said = " | ".join(fields.split("\n\n"))
+        if len(asked) > 2:
+            said = f"Think first, because it helps. Then try it: {said}. Why?"
+        end = "" if self._finish_reason == "length" else "\n\n[[ ## completed ## ]]"
+        return Reply(f"[[ ## response ## ]]\n{said}{end}", "", self._finish_reason, Usage(50, 9), "tutor")
+
+    async def stream(
+        self, messages: Sequence[object], params: Mapping[str, object]
+    ) -> AsyncGenerator[Delta, None]:
+        reply = await self.complete(messages, params)
+        yield Delta(reply.text, finish_reason=reply.finish_reason, usage=reply.usage)
+
+
+@contextmanager
+def training(folder: Path, server: Server, **more: Any) -> Iterator[PedagogicalTrainer]:
+    config = folder / "smallforge.toml"
+    state = json.dumps(str(folder / "state"))
+    config.write_text(f'state = {state}\n[compiler]\nmlflow_uri = "off"\n')
+    releases = folder / "releases"
+    with PedagogicalTrainer(server.url, releases=releases, config=config, show=False, **more) as trainer:
+        yield trainer
+
+
+def lesson(number: int) -> dict[str, str]:
+    response = f"Because {number} is a number. What is the next?"
+    return {"query": f"What is {number}?", "context": f"Count {number}.", "response": response}
+
+
+def write_lessons(folder: Path) -> Path:
+    (folder / "lessons").mkdir()
+    rows = [json.dumps(lesson(number)) for number in range(40)]
+    (folder / "lessons" / "a.jsonl").write_text("\n".join(rows))
+    pairs = [f"Q: How many are {n}?\nA: Look at {n}. How many?" for n in range(40, 60)]
+    (folder / "lessons" / "b.md").write_text("\n\n".join(pairs))
+    (folder / "lessons" / "c.docx").write_bytes(b"PK")
+    return folder / "lessons"
+
+
+def test_mixed_files_become_a_release_that_answers(tmp_path: Path) -> None:
+    with serving(Tutor()) as server, training(tmp_path, server) as trainer:
+        prepared = trainer.prepare_data(write_lessons(tmp_path))
+        assert prepared.counts["train"] == 60 and [line[:6] for line in prepared.skipped] == ["c.docx"]
+        result = trainer.train(optimizer="LabeledFewShot", arguments={"k": 2})
+        assert result.path.is_dir() and result.compiled.mean > result.baseline.mean and result.lowered
+        said = trainer.generate("Why?", context="Ice.", grade=4, subject="physics")
+        assert "query=Why? | context=Ice. | grade=4 | subject=physics" in said
+        assert "query=Why?. Why?" in trainer.generate("Why?")
+
+
+def test_answers_come_from_the_champion_where_nothing_was_trained_and_by_name(tmp_path: Path) -> None:
+    with serving(Tutor()) as server:
+        with training(tmp_path, server) as trainer:
+            with pytest.raises(ReleaseNotFound, match="no releases of 'teaching'"):
+                trainer.generate("Why?")
+            plain = trainer.train(trainer.prepare_data(write_lessons(tmp_path)), optimizer="none")
+        with training(tmp_path, server) as trainer:
+            assert trainer.generate("Why?") == "query=Why?"
+            assert trainer.generate("Why?", release=f"teaching@{plain.version}") == "query=Why?"
+
+
+def test_it_works_where_a_loop_runs_already_as_in_a_notebook(tmp_path: Path) -> None:
+    async def cell(trainer: PedagogicalTrainer) -> str:
+        trainer.train(trainer.prepare_data(write_lessons(tmp_path)), optimizer="none")
+        return trainer.generate("Why?")
+
+    with serving(Tutor()) as server, training(tmp_path, server) as trainer:
+        assert asyncio.run(cell(trainer)) == "query=Why?"
+
+
+def test_an_answer_that_was_cut_comes_with_a_warning(tmp_path: Path) -> None:
+    with serving(Tutor()) as server, training(tmp_path, server) as trainer:
+        trainer.train(trainer.prepare_data(write_lessons(tmp_path)), optimizer="none")
+    with (
+        serving(Tutor("length")) as server,
+        training(tmp_path, server) as trainer,
+        pytest.warns(UserWarning, match="the token limit cut the answer"),
+    ):
+        assert trainer.generate("Why?").startswith("query=Why?")
+
+
+def test_another_student_than_the_release_was_trained_for_is_told(tmp_path: Path) -> None:
+    with serving(Tutor()) as server, training(tmp_path, server) as trainer:
+        trainer.train(trainer.prepare_data(write_lessons(tmp_path)), optimizer="none")
+    with serving(Tutor()) as server, training(tmp_path, server) as trainer:
+        server.more_tokens = 1
+        with pytest.warns(UserWarning, match="'teaching' was trained for another student than 'default'"):
+            trainer.generate("Why?")
+
+
+@pytest.mark.parametrize("query", ["", "  \n", None, float("nan")])
+def test_a_question_that_asks_nothing_is_refused(tmp_path: Path, query: Any) -> None:
+    with (
+        serving(Tutor()) as server,
+        training(tmp_path, server) as trainer,
+        pytest.raises(UserMistake, match="asks nothing: give the student's words"),
+    ):
+        trainer.generate(query)
+
+
+def test_nothing_is_left_running_once_it_is_closed(tmp_path: Path) -> None:
+    with serving(Tutor()) as server, training(tmp_path, server):
+        assert "backstage" in {thread.name for thread in threading.enumerate()}
+    assert "backstage" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_naming_the_trainer_imports_no_dspy_and_no_mlflow() -> None:
+    script = (
+        "import sys, smallforge; smallforge.PedagogicalTrainer; print({'dspy', 'mlflow'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
