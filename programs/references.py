@@ -19,7 +19,11 @@ _DASH = r"\s{0,2}[-‐‑‒–—−]\s{0,2}"
 _VERSE = r"\d{1,3}[a-c]?"
 # Chapter, a verse or several; or, of a range over chapters, both ends.
 _PLACE = rf"\d{{1,3}}(?:\s?[:.]\s?{_VERSE}(?!\s?:\s?\d))?(?:{_DASH}\d{{1,3}}[a-c]?(?:\s?[:.]\s?{_VERSE})?)?"
-_MORE = rf"(?:\s{{0,2}}[,;]\s{{0,2}}(?:and\s)?{_PLACE}|\s{{0,2}}&\s{{0,2}}{_PLACE})"
+_MORE = (
+    rf"(?:\s{{0,2}}[,;]\s{{0,2}}(?:and\s)?{_PLACE}|\s{{0,2}}&\s{{0,2}}{_PLACE}"
+    rf"|\sand\s(?=\d{{1,3}}[:.]\d){_PLACE})"
+)
+_MARK = re.compile(r"[,;&]|\band\b", re.IGNORECASE)
 # A next book may begin with a number: the 1 in `Rom 8:1, 1 Cor 2:9` is no verse.
 _NO_BOOK = r"(?!\s{0,2}(?:st\b|nd\b|rd\b)?[A-Za-z]{2,})"
 _REFERENCE = re.compile(
@@ -109,7 +113,7 @@ def same_verses(one: Iterable[Reference], other: Iterable[Reference]) -> bool:
 def _read_places(book: Book, places: str) -> Iterable[Reference]:
     """Each place of a list; one without a chapter belongs to the chapter before it."""
     chapter: int | None = None
-    for at, piece in enumerate(re.split(r"[,;&]", places)):
+    for at, piece in enumerate(_MARK.split(places)):
         match = _SPAN.search(piece)
         if match is None:
             continue
@@ -133,13 +137,13 @@ def _is_verse(book: Book, at: int, chapter: int | None, places: str, piece: str)
     """Whether a bare number is a verse: after a verse and a comma, or in a book of one chapter."""
     if book.osis in ONE_CHAPTER and chapter is None:
         return not (at == 0 and piece.strip() == "1" and piece == places)
-    before = places[: _start(places, at)].rstrip()
+    before = places[: _start(places, at)].rstrip().removesuffix("and").rstrip()
     return chapter is not None and before[-1:] in (",", "&")
 
 
 def _start(places: str, at: int) -> int:
     """Where the piece of that number begins."""
-    begins = [0, *(mark.end() for mark in re.finditer(r"[,;&]", places))]
+    begins = [0, *(mark.end() for mark in _MARK.finditer(places))]
     return begins[at]
 
 

@@ -16,6 +16,7 @@ from programs.scripture_metrics import scripture_score
 if TYPE_CHECKING:
     import dspy
 
+INSTRUCTION = "Answer the question from the verses of the context and the Strong's list under each of them."
 # The words for God, each by its id in both spellings, in our script and in its own.
 GOD = (
     *("H0430", "H430", "elohim", "אֱלֹהִים", "אלהים", "H0433", "H433", "eloah", "אֱלוֹהַּ", "אלוה"),
@@ -93,15 +94,13 @@ HANDPICKED: tuple[tuple[str, tuple[tuple[str, str], ...], str, str, str], ...] =
 def make_module() -> dspy.Module:
     import dspy
 
-    class ScriptureQuestion(dspy.Signature):
-        """Answer the question from the verses of the context and the Strong's list under each of them."""
-
-        context: str | None = dspy.InputField(desc="verses, each with its Strong's list", default=None)
-        history: dspy.History = dspy.InputField()
-        question: str = dspy.InputField()
-        answer: str = dspy.OutputField(desc="short; name words as H0430 elohim, verses as Genesis 1:1")
-
-    return dspy.ChainOfThought(ScriptureQuestion)
+    fields = {
+        "context": (str | None, dspy.InputField(desc="verses, each with its Strong's list", default=None)),
+        "history": (dspy.History, dspy.InputField()),
+        "question": (str, dspy.InputField()),
+        "answer": (str, dspy.OutputField(desc="short; name words as H0430 elohim, verses as Genesis 1:1")),
+    }
+    return dspy.ChainOfThought(dspy.Signature(fields, INSTRUCTION))
 
 
 def examples(split: Split) -> Sequence[dspy.Example]:
