@@ -25,7 +25,7 @@ _MORE = (
 )
 _MARK = re.compile(r"[,;&]|\band\b", re.IGNORECASE)
 # A next book may begin with a number: the 1 in `Rom 8:1, 1 Cor 2:9` is no verse.
-_NO_BOOK = r"(?!\s{0,2}(?:st\b|nd\b|rd\b)?[A-Za-z]{2,})"
+_NO_BOOK = r"(?!\s{0,2}(?:st\b|nd\b|rd\b)?(?!and\b|or\b)[A-Za-z]{2,})"
 _REFERENCE = re.compile(
     rf"(?<![^\W_])(?P<book>{book_pattern()})\s{{0,3}}(?:chapters?\s|ch\.?\s)?"
     rf"(?P<places>{_PLACE}(?:{_MORE}{_NO_BOOK}(?![\d])){{0,50}})(?![\d])",

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+
+from programs.errors import DataInvalid
+from programs.program import Chat
+from programs.scripture import SAMPLE, open_tables
+from programs.verses import examples_with_verses, verse_adder, with_verses
+
+CHAT = Chat(user="question", answer="answer", system="context", history="history", verses="context")
+TABLES = open_tables(SAMPLE)
+LIGHT = "Genesis 1:3 God spoke, and there was light."
+
+
+def added(**inputs: Any) -> dict[str, Any]:
+    return with_verses(inputs, CHAT, TABLES)
+
+
+def test_a_question_gets_the_verses_that_it_refers_to() -> None:
+    assert added(question="What does Gen 1:3 say?")["context"].startswith(LIGHT)
+
+
+def test_a_question_that_refers_to_nothing_is_left_as_it_is() -> None:
+    assert added(question="Who are you?") == {"question": "Who are you?"}
+
+
+def test_a_follow_up_gets_the_verses_of_the_last_turn_that_refers_to_some() -> None:
+    turns = [{"question": "Read John 11:35"}, {"question": "And Gen 1:3?", "answer": "..."}, {"answer": "x"}]
+    assert added(question="Which word is light?", history=turns)["context"].startswith(LIGHT)
+    history = dspy.History(messages=turns)
+    assert added(question="Which word is light?", history=history)["context"].startswith(LIGHT)
+
+
+def test_what_is_given_stays_and_verses_that_it_names_are_not_added_again() -> None:
+    given = added(question="What of Gen 1:3?", context="Be brief.")["context"]
+    assert given.startswith(f"Be brief.\n\n{LIGHT}")
+    own = {"question": "What of Gen 1:3?", "context": "Genesis 1:3 in my own words"}
+    assert added(**own) == own
+
+
+@pytest.mark.parametrize("question", [None, 3, "", ["Gen 1:3"], {"Gen 1:3": 1}])
+def test_an_input_that_is_no_text_is_for_others_to_refuse(question: object) -> None:
+    assert added(question=question, history="John 3:16", context=["x"])["context"] == ["x"]
+    assert added(question=question, history=[3, None]) == {"question": question, "history": [3, None]}
+
+
+def test_a_program_without_verses_needs_no_tables(tmp_path: Path) -> None:
+    add = verse_adder(Chat(user="question", answer="answer"), tmp_path)
+    assert add({"question": "John 3:16"}) == {"question": "John 3:16"}
+    with pytest.raises(DataInvalid):
+        verse_adder(CHAT, tmp_path)
+
+
+def test_rows_are_shown_the_verses_that_requests_would_be() -> None:
+    row = dspy.Example(question="What does Gen 1:3 say?", answer="light").with_inputs("question", "history")
+    (filled,) = examples_with_verses([row], CHAT, SAMPLE)
+    assert filled.context.startswith(LIGHT) and filled.answer == "light" and "context" in filled.inputs()
