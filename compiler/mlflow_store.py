@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from filelock import FileLock
+
 from compiler.errors import UserMistake
-from programs.lock import held
 
 OFF = "off"
 MISSING = (
@@ -167,7 +168,7 @@ def _alone(address: Address) -> Iterator[None]:
         yield
         return
     address.own.mkdir(parents=True, exist_ok=True)
-    with held(address.own / "mlflow.lock"):
+    with FileLock(address.own / "mlflow.lock", mode=0o600):
         yield
 
 

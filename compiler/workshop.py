@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from compiler.calls import OUTAGE, Books, RecordedModel
 from compiler.charge import Charge, Charges, charge_by
 from compiler.errors import BuildMismatch, StateNotWritten
@@ -27,7 +29,6 @@ from compiler.ledger import Ledger
 from compiler.request import BoundModel, BuildRequest, Cast
 from compiler.spending import Spending
 from engine.prices import Price, price_of
-from programs.lock import held
 
 _BUILD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -85,8 +86,8 @@ def _alone(folder: Path) -> Iterator[None]:
     """While no other process runs the build."""
     with ExitStack() as holding:
         try:
-            holding.enter_context(held(folder / "lock", wait=False))
-        except BlockingIOError as error:
+            holding.enter_context(FileLock(folder / "lock", mode=0o600, blocking=False))
+        except Timeout as error:
             raise BuildMismatch(f"build {folder.name!r} is being run by another process") from error
         except OSError as error:
             raise StateNotWritten(f"can't keep the build in {str(folder)!r}: {error}") from error

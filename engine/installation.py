@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock, Timeout
+
 from engine.errors import EngineNotInstalled
 from engine.home import EngineHome
-from engine.lock import alone
 from engine.recipes import RECIPES, Recipe
 
 Progress = Callable[[str], None]
@@ -71,11 +72,15 @@ def ensure(home: EngineHome, recipe: Recipe, torch_index: str | None, progress: 
     One process at a time: a second one waits, and then finds the work done.
     """
 
-    def waiting() -> None:
-        progress(f"Another `engine install` is at work in {home.root}; waiting until it is done ...")
-
+    lock = FileLock(home.root / "install.lock", mode=0o600)
     try:
-        with alone(home.root / "install.lock", waiting):
+        home.root.mkdir(parents=True, exist_ok=True)
+        try:
+            held = lock.acquire(blocking=False)
+        except Timeout:
+            progress(f"Another `engine install` is at work in {home.root}; waiting until it is done ...")
+            held = lock.acquire()
+        with held:
             _ensure(home, recipe, torch_index, progress)
     except OSError as exc:
         raise EngineNotInstalled(f"Nothing can be installed in {home.root}: {exc}.") from exc

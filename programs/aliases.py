@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from programs.errors import ReleaseInvalid, ReleaseNotFound, ReleaseNotWritten
-from programs.lock import held
 
 Alias = Literal["champion", "candidate"]
 _VERSION = re.compile(r"[0-9a-f]{12}")
@@ -106,7 +106,8 @@ def _alone(program_folder: Path) -> Iterator[None]:
     path = program_folder / ".aliases.lock"
     with ExitStack() as holding:
         try:
-            holding.enter_context(held(path))
+            # Of the user alone: a lock that others can take is one that they can keep.
+            holding.enter_context(FileLock(path, mode=0o600))
         except OSError as error:
             raise ReleaseNotWritten(f"can't write {str(path)!r}: {error.strerror}") from error
         yield

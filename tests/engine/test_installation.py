@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from engine.errors import EngineNotInstalled
 from engine.home import EngineHome
 from engine.installation import digest, ensure, python_of
-from engine.lock import alone
 from engine.recipes import RECIPES, Recipe
 
 
@@ -75,7 +75,8 @@ def test_a_second_installation_waits_and_uses_what_the_first_has_made(
         waits.set()
 
     second = threading.Thread(target=ensure, args=(home, recipe, None, say))
-    with alone(home.root / "install.lock", waiting=lambda: None):
+    home.root.mkdir()
+    with FileLock(home.root / "install.lock"):
         second.start()
         assert waits.wait(10)
         assert said == [f"Another `engine install` is at work in {home.root}; waiting until it is done ..."]
