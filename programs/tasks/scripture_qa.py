@@ -95,7 +95,7 @@ def make_module() -> dspy.Module:
     import dspy
 
     fields = {
-        "context": (str | None, dspy.InputField(desc="verses, each with its Strong's list", default=None)),
+        "context": (str, dspy.InputField(desc="verses, each with its Strong's list", default="")),
         "history": (dspy.History, dspy.InputField()),
         "question": (str, dspy.InputField()),
         "answer": (str, dspy.OutputField(desc="short; name words as H0430 elohim, verses as Genesis 1:1")),
@@ -152,9 +152,9 @@ def _example(row: Row, path: Path) -> dspy.Example:
     return dspy.Example(**values).with_inputs("context", "history", "question")
 
 
-def _context(given: Any) -> str | None:
+def _context(given: Any) -> str:
     if given is None or isinstance(given, str):
-        return given or None
+        return given or ""
     if not isinstance(given, list) or not all(isinstance(verse, Mapping) for verse in given):
         raise ValueError("field 'context' must be a text, or a list of verses with ref, text and strongs")
     return "\n\n".join(
