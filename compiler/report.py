@@ -133,6 +133,7 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "drawn_all": sum(group.n for group in groups) <= MOST_CELLS,
         "compared": sum(group.n for group in groups),
         "faults": faults_of(evidence.rows),
+        "opinion": build.get("second_opinion"),
         "failures": (analysis.get("groups") or [])[:_MOST_GROUPS],
         "tokens": _tokens(build.get("prompt") or {}),
         "reckoned": any(side.get("counting") == "reckoned" for side in (build.get("prompt") or {}).values()),

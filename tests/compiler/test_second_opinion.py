@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from compiler.build import build
 from compiler.contenders import count_beside
 from compiler.events import BuildResult, Estimated, Finished, Log
+from compiler.report import find_evidence, make_report, read_evidence
 from compiler.request import Cast
 from compiler.terminal import verdict
 from engine.chat import Delta, Reply, Usage
@@ -22,6 +24,7 @@ from tests.compiler.scripted import Bound, Named, request
 
 SOUP = "For example, imagine because therefore first then next why try?\nNotice:"
 CURT = "Yes it is."
+BREAKS_OUT = "</dd><script>alert(1)</script>"
 
 
 class Classroom:
@@ -93,6 +96,21 @@ async def test_both_verdicts_are_told_on_screen_and_kept_as_evidence(tmp_path: P
     rows = [json.loads(line) for line in _evidence(result, "scorecard.jsonl").splitlines()]
     scores = [row["second_opinion"]["score"] for row in rows if row["program"] == "after"]
     assert sum(scores) / len(scores) == pytest.approx(kept["after"]) and set(scores) == {0.0, 1.0}
+
+
+async def test_the_report_shows_where_they_part_and_no_text_breaks_out_of_it(tmp_path: Path) -> None:
+    result, _ = await run(tmp_path, Classroom())
+    evidence = read_evidence(find_evidence(result.path))
+    page = make_report(evidence)
+    assert "A second opinion" in page and "the metric may be gamed there" in page
+    build = json.loads(json.dumps(dict(evidence.build)))
+    told = build["second_opinion"] | {"judge": BREAKS_OUT, "metric": BREAKS_OUT}
+    told["only_metric"]["examples"] = [
+        {**one, "got": BREAKS_OUT, "remark": BREAKS_OUT} for one in told["only_metric"]["examples"]
+    ]
+    hostile = make_report(replace(evidence, build=build | {"second_opinion": told}))
+    assert "<script" not in hostile and "&lt;script&gt;" in hostile
+    assert "A second opinion" not in make_report(replace(evidence, build=build | {"second_opinion": None}))
 
 
 async def test_without_a_teacher_the_build_says_what_is_missing_and_ends_well(tmp_path: Path) -> None:
