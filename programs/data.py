@@ -6,10 +6,14 @@ nothing of splits' sizes or of how examples are used.
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import json
 import os
 import reprlib
+import ssl
+import urllib.error
+import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 
 DATA_VARIABLE = "SMALLFORGE_DATA"
 LIBRARY = "datasets"
+_HUB = "https://huggingface.co"
+_SECONDS = 5.0  # to find out whether the hub is there
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,9 @@ def benchmark_rows(task: str, split: Split, hub: HubDataset, folder: Path | None
 
 
 def _rows_from_hub(task: str, hub: HubDataset, split: str) -> list[Mapping[str, Any]]:
+    if not os.environ.get("HF_HUB_OFFLINE") and hub_is_away(os.environ.get("HF_ENDPOINT") or _HUB):
+        # Read when the library is imported: it goes at once to what it has fetched before.
+        os.environ["HF_HUB_OFFLINE"] = "1"
     import datasets
 
     try:
@@ -140,6 +149,22 @@ def _rows_from_hub(task: str, hub: HubDataset, split: str) -> list[Mapping[str, 
     except (OSError, ValueError, RuntimeError) as error:
         first_line = str(error).partition("\n")[0]
         _no_source(task, f"can't load {hub.name!r}: {first_line}")
+
+
+def hub_is_away(address: str) -> bool:
+    """Whether nothing answers there; the library itself finds that out by half a minute of retries."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=_SECONDS).close()
+    except urllib.error.HTTPError:
+        return False
+    except urllib.error.URLError as error:
+        # A certificate that Python does not trust may be one that the library was told to.
+        return isinstance(error.reason, OSError) and not isinstance(error.reason, ssl.SSLError)
+    except (ValueError, http.client.HTTPException):
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _no_source(task: str, why: str) -> NoReturn:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import http.server
+import threading
 from pathlib import Path
 
 import dspy
@@ -10,6 +12,7 @@ from programs.data import (
     benchmark_rows,
     content_key,
     fingerprint,
+    hub_is_away,
     load_examples,
     read_examples,
     read_rows,
@@ -154,3 +157,18 @@ def test_benchmark_rows_come_from_the_folder_and_a_split_it_lacks_is_empty(tmp_p
 def test_a_folder_without_the_benchmark_says_which_file_is_missing(tmp_path: Path) -> None:
     with pytest.raises(DataInvalid, match=r"SMALLFORGE_DATA is .*, which holds no task/train\.jsonl"):
         benchmark_rows("task", "train", HUB, tmp_path)
+
+
+def test_the_hub_is_away_where_nothing_answers_and_not_where_it_refuses() -> None:
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_error(403)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        address = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        assert not hub_is_away(address)
+    assert hub_is_away(address)
