@@ -113,7 +113,7 @@ def _mistakes(row: Mapping[str, Any], paragraphs: Sequence[_Pair], titles: Seque
 
 
 def _paragraphs(context: Any) -> list[_Pair]:
-    """Objects as kept, pairs as published, or the columns of the `datasets` library; nothing for the rest."""
+    """Objects as kept, pairs as published, objects or columns of `datasets`; nothing for the rest."""
     if isinstance(context, Mapping):
         titles, texts = context.get("title"), context.get("sentences")
         if not (isinstance(titles, list) and isinstance(texts, list)):
@@ -124,7 +124,7 @@ def _paragraphs(context: Any) -> list[_Pair]:
 
 def _pair(one: Any) -> _Pair:
     if isinstance(one, Mapping):
-        return one.get("title"), one.get("text")
+        return one.get("title"), one["text"] if "text" in one else _whole(one.get("sentences"))
     if isinstance(one, list | tuple) and len(one) == 2:
         return one[0], _whole(one[1])
     return None, None
@@ -144,8 +144,14 @@ def _titles(row: Mapping[str, Any]) -> list[Any]:
         if isinstance(facts, Mapping):
             facts = facts.get("title") or []
         elif isinstance(facts, list):
-            facts = [fact[0] if isinstance(fact, list | tuple) and fact else fact for fact in facts]
+            facts = [_fact_title(fact) for fact in facts]
     return list(dict.fromkeys(facts)) if isinstance(facts, list) and _hashable(facts) else [facts]
+
+
+def _fact_title(fact: Any) -> Any:
+    if isinstance(fact, Mapping):
+        return fact.get("title")
+    return fact[0] if isinstance(fact, list | tuple) and fact else fact
 
 
 def _hashable(facts: list[Any]) -> bool:

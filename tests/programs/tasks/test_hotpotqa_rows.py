@@ -29,13 +29,21 @@ PUBLISHED = {
     "context": [["Ollen", ["Ollen is a river.", " It is long."]], ["Siddon", [TEXTS[1]]]],
     "supporting_facts": [["Ollen", 0], ["Ollen", 1], ["Siddon", 0]],
 }
-BY_LIBRARY = {
+BY_LIBRARY: dict[str, Any] = {
     **{name: KEPT[name] for name in ("id", "question", "answer")},
     "context": {
         "title": ["Ollen", "Siddon"],
         "sentences": [["Ollen is a river.", " It is long."], [TEXTS[1]]],
     },
     "supporting_facts": {"title": ["Ollen", "Ollen", "Siddon"], "sent_id": [0, 1, 0]},
+}
+BY_LIBRARY_AS_OBJECTS = {
+    **BY_LIBRARY,
+    "context": [
+        {"title": title, "sentences": sentences}
+        for title, sentences in zip(*BY_LIBRARY["context"].values(), strict=True)
+    ],
+    "supporting_facts": [{"title": "Ollen", "sent_id": 0}, {"title": "Siddon", "sent_id": 0}],
 }
 SCRIPT = """
 import json, os, sys
@@ -60,7 +68,7 @@ def read_with(*settings: str) -> list[Any]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("row", [KEPT, PUBLISHED, BY_LIBRARY], ids=["kept", "published", "library"])
+@pytest.mark.parametrize("row", [KEPT, PUBLISHED, BY_LIBRARY, BY_LIBRARY_AS_OBJECTS])
 def test_every_published_form_of_a_row_reads_alike(row: dict[str, Any]) -> None:
     (question,) = read_questions([row], "rows")
     assert question.paragraphs == (Passage("Ollen", TEXTS[0]), Passage("Siddon", TEXTS[1]))
