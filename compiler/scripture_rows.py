@@ -218,8 +218,8 @@ class _Maker:
                 break
         if len(found) < count:
             raise DataTooSmall(
-                f"the tables ({len(self._tables)} verses) hold {len(found)} different questions of the "
-                f"{count} wanted for {split}: ask for fewer, or name larger tables with --tables"
+                f"the tables ({len(self._tables)} verses) hold {len(found):,} different questions of the "
+                f"{count:,} wanted for {split}: ask for fewer, or name larger tables with --tables"
             )
         return list(found.values())
 

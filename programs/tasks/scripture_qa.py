@@ -106,7 +106,7 @@ def make_module() -> dspy.Module:
 def examples(split: Split) -> Sequence[dspy.Example]:
     """Rows of the folder that SMALLFORGE_DATA names, else our own small sample."""
     path = rows_file(split, data_folder())
-    return [] if path is None else [_example(row, path) for row in read_rows(path)]
+    return [] if path is None else read_file(path)
 
 
 def rows_file(split: Split, folder: Path | None) -> Path | None:
@@ -117,6 +117,11 @@ def rows_file(split: Split, folder: Path | None) -> Path | None:
                 path = folder / pattern.format(split)
                 return path if path.is_file() else None
     return SAMPLE / f"{split}.jsonl"
+
+
+def read_file(path: Path) -> list[dspy.Example]:
+    """The rows of a file, all of them or, for the first that does not fit, its line."""
+    return [_example(row, path) for row in read_rows(path)]
 
 
 def handpicked() -> Sequence[dspy.Example]:

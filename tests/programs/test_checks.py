@@ -13,6 +13,7 @@ from programs.checks import (
     declared,
     is_one_of,
     matches,
+    mentions_one_of,
     must_mention,
     refuse_unknown_fields,
     satisfies,
@@ -157,3 +158,24 @@ def test_a_label_must_mention_its_own_rows_input() -> None:
     check = must_mention("answer", of="city")
     assert broken_by_label([check], {"answer": "Rain in Oslo", "city": "Oslo"}) is None
     assert broken_by_label([check], {"answer": "Rain", "city": "Oslo"}) == "'answer' must mention 'Oslo'"
+
+
+def test_one_of_several_terms_is_enough_and_only_where_the_inputs_call_for_it() -> None:
+    check = mentions_one_of(
+        "answer", "elohim", "H0430", when={"question": ["word for God"], "context": ["H0430"]}
+    )
+    asked = {"question": "What is the word for God?", "context": "H0430 God"}
+    assert check.problem(asked, {"answer": "Elohim!"}) is None
+    assert check.problem(asked, {"answer": "theos"}) == "'answer' must mention one of 'elohim', 'H0430'"
+    assert check.problem(asked | {"context": ""}, {"answer": "theos"}) is None
+    assert check.problem({}, {"answer": "theos"}) is None
+    assert check.problem(asked, {"answer": "elohim " * 20_000}) is not None
+
+
+def test_a_check_of_several_terms_is_refused_where_it_could_not_look() -> None:
+    with pytest.raises(ProgramInvalid, match="name words"):
+        mentions_one_of("answer")
+    with pytest.raises(ProgramInvalid, match="name words"):
+        mentions_one_of("answer", "x", when={"question": []})
+    with pytest.raises(ProgramInvalid, match="the input 'nowhere'"):
+        refuse_unknown_fields([mentions_one_of("a", "x", when={"nowhere": ["x"]})], ["q"], ["a"])
