@@ -31,6 +31,10 @@ def test_the_wheel_carries_what_engine_install_reads(names: set[str]) -> None:
     assert "engine/requirements/engine-cpu.txt" in names
 
 
+def test_the_wheel_carries_the_lessons_of_the_teaching_program(names: set[str]) -> None:
+    assert {f"programs/tasks/lessons/{split}.jsonl" for split in ("train", "dev", "test")} <= names
+
+
 def test_the_wheel_carries_what_a_report_is_drawn_with(names: set[str]) -> None:
     assert {"compiler/templates/report.html.jinja", "compiler/templates/report.css"} <= names
 

@@ -42,7 +42,7 @@ def test_hostile_lessons_are_built_proven_and_released_as_a_plan(tmp_path: Path)
     files = tmp_path / "files"
     files.mkdir()
     for split, first in zip(SPLITS, (0, 100, 200), strict=True):
-        rows = [lesson(number) for number in range(first, first + 12)]
+        rows: list[Mapping[str, object]] = [lesson(number) for number in range(first, first + 12)]
         rows += [{**row, "query": f"{row['query']} {split}"} for row in HOSTILE]
         (files / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
     found = prepare_folder(files, tmp_path / "kept")
