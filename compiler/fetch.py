@@ -157,7 +157,9 @@ def words_of(text: str) -> Iterator[Tagged]:
         if match is None or len(cells) < 5 or match["verse"] == "0":  # a psalm's title
             continue
         book = find_book(match["book"])
-        if book is None or not (book.hebrew or "k" in match["type"].lower()):
+        if book is None:
+            raise FetchFailed(f"a word stands in {match['book']!r}, which is no known book")
+        if not (book.hebrew or "k" in match["type"].lower()):
             continue
         chapter, verse = _place(match)
         for found in _IN_ID.finditer(cells[4] if book.hebrew else cells[3]):

@@ -57,7 +57,7 @@ Lam|Lamentations|la
 Ezek|Ezekiel|eze ezk
 Dan|Daniel|da dn
 Hos|Hosea|ho
-Joel|Joel|jl joe
+Joel|Joel|jl joe jol
 Amos|Amos|am amo
 Obad|Obadiah|ob oba
 Jonah|Jonah|jnh jon
