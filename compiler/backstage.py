@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, TypeVar
+
+from compiler.errors import UserMistake
 
 Result = TypeVar("Result")
 
@@ -17,11 +20,19 @@ class Backstage:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._opened = AsyncExitStack()
         self._thread = threading.Thread(target=self._loop.run_forever, name="backstage", daemon=True)
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """What `work` gives; Ctrl-C cancels it and lets it clean up."""
+        """What `work` gives; Ctrl-C cancels it and lets it clean up.
+
+        Raises:
+            UserMistake: it was closed.
+        """
+        if self._loop.is_closed():
+            work.close()
+            raise UserMistake("the trainer was closed: make another one, and ask it inside its `with` block")
         over = threading.Event()
 
         async def watched() -> Result:
@@ -38,7 +49,19 @@ class Backstage:
             over.wait(_SECONDS_TO_CLEAN_UP)
             raise
 
+    def enter(self, manager: AbstractAsyncContextManager[Result]) -> Result:
+        """What it gives; it is left when the stage is cleared or closed."""
+        return self.run(self._opened.enter_async_context(manager))
+
+    def clear(self) -> None:
+        opened, self._opened = self._opened, AsyncExitStack()
+        self.run(opened.aclose())
+
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        if self._loop.is_closed():
+            return
+        if self._thread.is_alive():
+            self.clear()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
         self._loop.close()

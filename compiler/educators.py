@@ -6,8 +6,8 @@ Plain calls over the same build as `compiler build teaching`; also in a notebook
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -73,7 +73,8 @@ class PedagogicalTrainer:
         self._student, self._teacher = student, teacher
         self._out, self._err = Console(quiet=not show), Console(stderr=True, quiet=not show)
         self._backstage = Backstage()
-        self._opened = AsyncExitStack()
+        # Also of a trainer that nobody closes, as in a notebook, when it is forgotten or Python ends.
+        self._closed = weakref.finalize(self, self._backstage.close)
         self._asked: _Class | None = None
         self._prepared: Prepared | None = None
         self._trained: str | None = None
@@ -88,8 +89,7 @@ class PedagogicalTrainer:
 
     def close(self) -> None:
         """Lets go of the student; an engine that was started for it ends."""
-        self._dismiss()
-        self._backstage.close()
+        self._closed()
 
     def prepare_data(self, folder: str | Path) -> Prepared:
         """The lessons of all jsonl, json, csv, tsv, md and txt files below the folder.
@@ -207,13 +207,13 @@ class PedagogicalTrainer:
         """The release with its student, opened once for all questions."""
         if self._asked is None or self._asked.name != name:
             self._dismiss()
-            self._asked = self._backstage.run(self._open(name))
+            self._asked = self._open(name)
             if not self._asked.own:
                 student = self._asked.student.name
                 warnings.warn(f"{name!r} was trained for another student than {student!r}", stacklevel=3)
         return self._asked
 
-    async def _open(self, name: str) -> _Class:
+    def _open(self, name: str) -> _Class:
         from engine.local import open_student
 
         require_dspy()
@@ -221,10 +221,9 @@ class PedagogicalTrainer:
 
         release = read_release(find_release(self._settings.releases, name))
         executor = serving_form(release)
+        err = self._err  # not the trainer, which would then never be forgotten
         chosen = self._choice(self._student, release.identity.student)
-        student = await self._opened.enter_async_context(
-            open_student(*chosen, lambda line: say(self._err, line))
-        )
+        student = self._backstage.enter(open_student(*chosen, lambda line: say(err, line)))
         theirs = canonical_json(dict(release.identity.fingerprint))
         own = canonical_json(dict(student.fingerprint.as_dict())) == theirs
         return _Class(name, executor, student, own)
@@ -233,5 +232,5 @@ class PedagogicalTrainer:
         return ModelChoice(self._settings, otherwise) if given is None else choice(self._flags, given)
 
     def _dismiss(self) -> None:
-        opened, self._opened, self._asked = self._opened, AsyncExitStack(), None
-        self._backstage.run(opened.aclose())
+        self._asked = None
+        self._backstage.clear()

@@ -136,6 +136,31 @@ def test_nothing_is_left_running_once_it_is_closed(tmp_path: Path) -> None:
     assert "backstage" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_a_trainer_that_nobody_closes_is_closed_when_it_is_forgotten(tmp_path: Path) -> None:
+    with serving(Tutor()) as server:
+        with training(tmp_path, server) as trainer:
+            trainer.train(trainer.prepare_data(write_lessons(tmp_path)), optimizer="none")
+        config, releases = tmp_path / "smallforge.toml", tmp_path / "releases"
+        another = PedagogicalTrainer(server.url, releases=releases, config=config, show=False)
+        assert another.generate("Why?") == "query=Why?"
+        del another
+        assert "backstage" not in {thread.name for thread in threading.enumerate()}
+        script = (
+            "import sys, smallforge; t = smallforge.PedagogicalTrainer(*sys.argv[1:2], releases=sys.argv[2])"
+        )
+        ending = [
+            sys.executable,
+            "-X",
+            "dev",
+            "-c",
+            f"{script}; t.generate('Why?')",
+            server.url,
+            str(releases),
+        ]
+        done = subprocess.run(ending, capture_output=True, text=True, check=True)
+        assert "Unclosed" not in done.stderr and "Traceback" not in done.stderr
+
+
 def test_naming_the_trainer_imports_no_dspy_and_no_mlflow() -> None:
     script = (
         "import sys, smallforge; smallforge.PedagogicalTrainer; print({'dspy', 'mlflow'} & set(sys.modules))"
