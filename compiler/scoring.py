@@ -22,7 +22,7 @@ from compiler.together import in_turn
 from engine.errors import ContextWindowExceeded, EngineError, EngineRequestRefused
 from engine.lm import engine_error_behind
 from programs.ensemble import EnsembleExecutor
-from programs.errors import CheckFailed
+from programs.errors import CheckFailed, ProgramError
 from programs.execution import Delta, Executor, Model, Outcome, PlanExecutor, RunFailed
 from programs.measuring import Measured, measure
 from programs.program import Metric
@@ -177,7 +177,7 @@ def _fault(error: Exception) -> Fault:
 
 
 def _sentence(error: Exception) -> str:
-    ours = isinstance(error, CompilerError | EngineError)
+    ours = isinstance(error, CompilerError | EngineError | ProgramError)
     return str(error) if ours else f"{type(error).__name__}: {error}"
 
 

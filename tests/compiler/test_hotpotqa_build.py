@@ -14,13 +14,14 @@ import orjson
 import pytest
 
 from compiler.build import build
+from compiler.errors import ModelUnusable
 from compiler.events import BuildResult, Finished
 from compiler.request import BuildRequest, Cast
 from engine.chat import Delta, Reply, Usage
 from engine.errors import ContextWindowExceeded
 from programs.bm25 import BM25
 from programs.program import SPLITS, Program, Split
-from programs.retrieval import read_corpus
+from programs.retrieval import HttpRetriever, read_corpus
 from programs.tasks import hotpotqa, hotpotqa_retrieval
 from programs.tasks.hotpotqa_rows import SAMPLE, Question, sample_questions
 from tests.compiler.scripted import Bound, request
@@ -114,3 +115,15 @@ async def test_a_question_over_the_window_scores_nothing_and_ends_no_build(
     assert (result.compiled.n, result.compiled.too_long, result.compiled.errors) == (15, 1, 0)
     assert result.analysis is not None
     assert {group.kind: group.count for group in result.analysis.groups}["prompt too long"] == 1
+
+
+async def test_a_search_that_fails_ends_a_build_with_its_own_sentence(tmp_path: Path) -> None:
+    def make_module() -> dspy.Module:
+        return hotpotqa_retrieval.two_hops(HttpRetriever("http://127.0.0.1:9/search", ()))
+
+    wanted = request(tmp_path, replace(searching(tmp_path), make_module=make_module), optimizer="none")
+    with pytest.raises(ModelUnusable) as caught:
+        await built(wanted, Librarian())
+    assert str(caught.value).endswith(
+        ": the retriever at http://127.0.0.1:9/search can't be reached (ClientConnectorError)"
+    )
