@@ -44,6 +44,12 @@ def test_the_wheel_carries_the_sample_that_a_program_is_built_on(names: set[str]
     assert sample <= names
 
 
+def test_the_wheel_carries_the_sample_of_scripture_and_where_the_rest_is_published(names: set[str]) -> None:
+    tables = {f"programs/tasks/scripture/{name}.tsv" for name in ("verses", "strongs", "verse_strongs_all")}
+    rows = {f"programs/tasks/scripture/{split}.jsonl" for split in ("train", "dev", "test")}
+    assert tables | rows | {"compiler/scripture_sources.toml"} <= names
+
+
 def test_the_wheel_carries_the_packages_and_nothing_else(names: set[str]) -> None:
     packages = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert packages == {"programs", "engine", "compiler", "gateway", "smallforge.py"}
