@@ -34,18 +34,25 @@ class Backstage:
             work.close()
             raise UserMistake("the trainer was closed: make another one, and ask it inside its `with` block")
         over = threading.Event()
+        tasks: list[asyncio.Task[Any] | None] = []
 
         async def watched() -> Result:
+            tasks.append(asyncio.current_task())
             try:
                 return await work
             finally:
                 over.set()
 
-        future = asyncio.run_coroutine_threadsafe(watched(), self._loop)
+        def cancel() -> None:
+            for task in tasks:
+                if task is not None:
+                    task.cancel()
+
         try:
-            return future.result()
+            return asyncio.run_coroutine_threadsafe(watched(), self._loop).result()
         except KeyboardInterrupt:
-            future.cancel()
+            # One turn of the loop later: the work may have been handed over and not begun.
+            self._loop.call_soon_threadsafe(self._loop.call_soon, cancel)
             over.wait(_SECONDS_TO_CLEAN_UP)
             raise
 

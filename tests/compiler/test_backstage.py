@@ -25,7 +25,8 @@ async def three() -> int:
 
 
 async def test_a_coroutine_is_called_like_a_function_where_a_loop_runs(stage: Backstage) -> None:
-    assert asyncio.get_running_loop() and stage.run(three()) == 3
+    assert asyncio.get_running_loop().is_running()
+    assert stage.run(three()) == 3
 
 
 def test_what_a_coroutine_raises_is_raised(stage: Backstage) -> None:
