@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from programs.program import Chat
-from programs.references import Reference, read_references
+from programs.references import LONGEST_READ, Reference, read_references
 from programs.scripture import Tables, open_tables
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ def with_verses(inputs: Mapping[str, Any], chat: Chat, tables: Tables) -> dict[s
     given = inputs.get(into) if into is not None else None
     if into is None or not (given is None or isinstance(given, str)):
         return dict(inputs)
-    wanted = [one for one in _referred_to(inputs, chat) if not _names(given or "", one)]
+    asked = _referred_to(inputs, chat)
+    named = read_references(given) if given and asked else []
+    wanted = [one for one in asked if not any(one.covers(other) or other.covers(one) for other in named)]
     if not wanted:
         return dict(inputs)
     found = tables.context(wanted)
@@ -68,16 +70,18 @@ def _with_input(example: dspy.Example, name: str, value: Any) -> dspy.Example:
 
 
 def _referred_to(inputs: Mapping[str, Any], chat: Chat) -> list[Reference]:
-    """Of the newest text that refers to verses."""
+    """Of the newest text that refers to verses; all texts together are read up to a limit."""
     history = inputs.get(chat.history) if chat.history is not None else None
     turns = getattr(history, "messages", history)
     earlier = list(turns) if isinstance(turns, list | tuple) else []
+    left = LONGEST_READ
     for turn in [inputs, *reversed(earlier)]:
         text = turn.get(chat.user) if isinstance(turn, Mapping) else None
-        if isinstance(text, str) and (found := read_references(text)):
+        if not isinstance(text, str):
+            continue
+        if found := read_references(text[:left]):
             return found
+        left -= len(text)
+        if left <= 0:
+            break
     return []
-
-
-def _names(text: str, reference: Reference) -> bool:
-    return bool(text) and any(one.covers(reference) or reference.covers(one) for one in read_references(text))

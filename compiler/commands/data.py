@@ -34,7 +34,7 @@ def data() -> None:
 def fetch(name: str, out: Path | None, mirror: str | None) -> None:
     """Bring the tables NAME from where they are published, checked against the digests of their files.
 
-    About 100 MB are read. Whom to thank is written beside them, in CREDITS.txt.
+    Whom to thank is written beside them, in CREDITS.txt.
     """
     folder = out or (data_folder() or Path()) / name
     fetch_scripture(folder, read_sources(), complain, mirror)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import dspy
@@ -59,3 +60,12 @@ def test_rows_are_shown_the_verses_that_requests_would_be() -> None:
     row = dspy.Example(question="What does Gen 1:3 say?", answer="light").with_inputs("question", "history")
     (filled,) = examples_with_verses([row], CHAT, SAMPLE)
     assert filled.context.startswith(LIGHT) and filled.answer == "light" and "context" in filled.inputs()
+
+
+def test_what_strangers_write_is_read_up_to_a_limit() -> None:
+    begun = perf_counter()
+    long = {"question": "i is so " * 100_000}
+    filled = added(question="Ps 1:1; " * 5_000, context="Ps 2:1; " * 100_000, history=[long] * 100)
+    assert "Psalms 1:1" in filled["context"]
+    assert added(history=[{"question": "Gen 1:3"}, *[long] * 100], **long).get("context") is None
+    assert perf_counter() - begun < 3
