@@ -53,11 +53,12 @@ engine-ready: install
 test: install engine-ready ## Run the unit and the integration tier, the latter on the real engine
 	@for program in chromium nginx; do command -v $$program >/dev/null || \
 		echo "Left out: tests that need $$program, which is not installed" >&2; done
-	@$(BIN)/python -m pytest -m "not (soak or live)" $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -m integration tests/integration $(ARGS)
 
 .PHONY: unit
 unit: install ## Run the tests that need no engine
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 .PHONY: integration
 integration: install engine-ready ## Run the tests on real vLLM with the bundled student
