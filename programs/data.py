@@ -58,7 +58,7 @@ def load_examples(
     """The examples of a JSONL file; fields beyond those named are kept, for a metric may use them.
 
     A field given by its bare name may hold anything. A label may also be a list of accepted variants. An
-    input that isn't required may be missing or null.
+    input that isn't required may be missing, or null, which is the same.
 
     Raises:
         DataInvalid: carries every line that is no object, lacks a field or has one of the wrong type.
@@ -72,12 +72,13 @@ def load_examples(
     _refuse(path, mistakes)
     histories = {_name(field) for field in inputs if isinstance(field, Field) and field.type == "history"}
     names = [_name(field) for field in inputs]
-    return [
-        dspy.Example(
-            **{k: dspy.History(messages=v or []) if k in histories else v for k, v in row.values.items()}
-        ).with_inputs(*names)
-        for row in rows
-    ]
+
+    def example(values: Mapping[str, Any]) -> dspy.Example:
+        given = {k: v for k, v in values.items() if v is not None or k in histories or k not in names}
+        told = {k: dspy.History(messages=v or []) if k in histories else v for k, v in given.items()}
+        return dspy.Example(**told).with_inputs(*names)
+
+    return [example(row.values) for row in rows]
 
 
 def read_examples(path: Path, signature: type[dspy.Signature]) -> list[dspy.Example]:

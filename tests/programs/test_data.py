@@ -172,3 +172,11 @@ def test_the_hub_is_away_where_nothing_answers_and_not_where_it_refuses() -> Non
         threading.Thread(target=server.handle_request, daemon=True).start()
         assert not hub_is_away(address)
     assert hub_is_away(address)
+
+
+def test_an_optional_input_that_is_null_is_as_good_as_missing(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"q": "a", "hint": null, "answer": "b", "note": null}\n{"q": "a", "answer": "b"}')
+    null, missing = load_examples(path, [Field("q"), Field("hint", required=False)], [Field("answer")])
+    assert dict(null.inputs().items()) == dict(missing.inputs().items()) == {"q": "a"}
+    assert content_key(null) == content_key(missing) and null.note is None
