@@ -26,12 +26,14 @@ from programs.errors import (
     ReleaseNotFound,
     ReleaseNotWritten,
     ReplyUnparseable,
+    RetrievalFailed,
 )
 from programs.judged_metrics import judged_by_rubric
 from programs.loading import load_program
 from programs.measuring import Measured, measure
 from programs.metrics import containment, exact_match, numeric_match, token_f1, weighted_sum
 from programs.program import Chat, Metric, Program, Sampling, Split
+from programs.retrieval import Passage, Retriever, open_retriever
 from programs.similarity import semantic_similarity
 from programs.text_metrics import critical_terms, length_ratio, marker_words
 
@@ -49,6 +51,7 @@ __all__ = [
     "Measured",
     "Metric",
     "MetricError",
+    "Passage",
     "PedagogicalTrainer",
     "Program",
     "ProgramError",
@@ -59,6 +62,8 @@ __all__ = [
     "ReleaseNotFound",
     "ReleaseNotWritten",
     "ReplyUnparseable",
+    "RetrievalFailed",
+    "Retriever",
     "Sampling",
     "Split",
     "containment",
@@ -76,6 +81,7 @@ __all__ = [
     "mentions_one_of",
     "must_mention",
     "numeric_match",
+    "open_retriever",
     "read_examples",
     "read_rows",
     "satisfies",

@@ -14,8 +14,9 @@ def test_every_program_error_is_public() -> None:
     def tree(kind: type[Exception]) -> set[str]:
         return {kind.__name__}.union(*(tree(leaf) for leaf in kind.__subclasses__()))
 
-    # RunFailed is how an executor tells its caller what a failed run cost.
-    assert tree(smallforge.ProgramError) - {"RunFailed"} <= set(smallforge.__all__)
+    # RunFailed is how an executor tells its caller what a failed run cost; `_Busy` is its module's own.
+    known = {name for name in tree(smallforge.ProgramError) - {"RunFailed"} if not name.startswith("_")}
+    assert known <= set(smallforge.__all__)
 
 
 def test_importing_the_public_names_imports_no_dspy() -> None:
