@@ -32,7 +32,7 @@ def lessons_of(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     Raises:
         DataInvalid: carries everything that is wrong with the row.
     """
-    row = {"_".join(str(name).split()).casefold(): value for name, value in values.items()}
+    row = {_plain(name): value for name, value in values.items()}
     if isinstance(row.get("conversation"), str):
         return _conversation(row)
     return [lesson_of(row)]
@@ -44,12 +44,11 @@ def lesson_of(row: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DataInvalid: carries everything that is wrong with the row.
     """
-    metadata = row.get("metadata")
-    known = {**(metadata if isinstance(metadata, Mapping) else {}), **row}
+    known = {**_metadata(row), **row}
     lesson: dict[str, Any] = {}
     mistakes: list[str] = []
     for field, names in NAMES.items():
-        name = next((name for name in names if known.get(name) not in (None, "")), None)
+        name = _called(field, known)
         try:
             value = None if name is None else _READERS[field](known[name])
         except ValueError as error:
@@ -65,9 +64,28 @@ def lesson_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unused_fields(values: Mapping[str, Any]) -> set[str]:
-    """Names of fields that a lesson takes nothing from."""
-    taken = {name for names in NAMES.values() for name in names} | {"metadata", "conversation"}
-    return {str(name) for name in values} - taken
+    """Names of fields whose values the row's lesson doesn't take, those of its metadata too."""
+    row = {_plain(name): value for name, value in values.items() if value not in (None, "")}
+    if isinstance(row.get("conversation"), str):
+        return row.keys() - {"conversation", "question", "student_incorrect_solution"}
+    metadata = _metadata(row)
+    taken = {_called(field, {**metadata, **row}) for field in NAMES}
+    within = {f"metadata.{name}" for name in metadata if name not in taken or name in row}
+    return {name for name in row if name not in taken and not (name == "metadata" and metadata)} | within
+
+
+def _called(field: str, known: Mapping[str, Any]) -> str | None:
+    """The name under which the row has it; an empty one doesn't count."""
+    return next((name for name in NAMES[field] if known.get(name) not in (None, "")), None)
+
+
+def _metadata(row: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = row.get("metadata")
+    return {_plain(n): v for n, v in metadata.items()} if isinstance(metadata, Mapping) else {}
+
+
+def _plain(name: object) -> str:
+    return "_".join(str(name).split()).casefold()
 
 
 def _conversation(row: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -79,4 +79,8 @@ def test_a_published_conversation_gives_its_first_two_replies() -> None:
 
 
 def test_fields_that_nothing_is_taken_from_can_be_named() -> None:
-    assert unused_fields({**PAIR, "id": 1, "qid": 2, "metadata": {}}) == {"id", "qid"}
+    metadata = {"grade": 4, "move": "focus"}
+    row = {"Query": "Why?", "prompt": "twice", "Grade": 5, "response": "So.", "id": 1, "metadata": metadata}
+    assert unused_fields(row) == {"prompt", "id", "metadata.grade", "metadata.move"}
+    assert unused_fields({**PAIR, "context": "", "metadata": None}) == set()
+    assert unused_fields({"conversation": "x", "question": "y", "qid": 3}) == {"qid"}
