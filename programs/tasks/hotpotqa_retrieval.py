@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from programs.bm25 import BM25, index_folder
+from programs.errors import InputInvalid
 from programs.program import Chat, Program, Sampling, Split
 from programs.retrieval import Passage, Retriever, open_retriever, retriever_setting
 from programs.tasks.hotpotqa import HANDPICKED, METRIC
@@ -43,6 +44,8 @@ def two_hops(retriever: Retriever, passages: int = PASSAGES) -> dspy.Module:
             self.answer = dspy.Predict(FromPassages)
 
         async def aforward(self, question: str) -> dspy.Prediction:
+            if not isinstance(question, str):  # a request's `inputs` may hold anything
+                raise InputInvalid("question", f"input 'question' must be str, not {question!r:.80}")
             found = list(await retriever.search(question, passages))
             query = await self._query(as_text(found), question)
             # What both searches find counts once, and the second makes up for it with what comes next.

@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.lm import make_lm
 from programs.bm25 import BM25
-from programs.errors import RetrievalFailed
+from programs.errors import InputInvalid, RetrievalFailed
 from programs.execution import Outcome, RunFailed
 from programs.interpreted import InterpretedExecutor
 from programs.program import SPLITS
@@ -94,6 +95,12 @@ def test_a_server_can_stand_in_for_the_index() -> None:
         outcome, _ = run(HttpRetriever(server.url), QUERY, ANSWER)
     assert outcome.outputs["titles"] == ["Heron", "Gate"]
     assert [body["query"] for body in server.asked] == [ASKED, "River Ollen"]
+
+
+@pytest.mark.parametrize("question", [7, None, ["Who?"]])
+def test_a_question_that_is_no_text_is_refused_by_its_name(question: Any) -> None:
+    with pytest.raises(InputInvalid, match="input 'question' must be str, not"):
+        run(Shelf({}), QUERY, ANSWER, question=question)
 
 
 def test_a_search_that_fails_says_so_itself() -> None:
