@@ -234,8 +234,10 @@ class _Maker:
         target = self._rng.choice(known)
         kin = [other for other in self._having[target.word.id] if other is not verse]
         others = self._rng.sample(kin, min(1, len(kin))) if kind is cross_references else []
-        rest = [other for other in self._verses if other is not verse and other not in others]
-        others += self._rng.sample(rest, min(NEIGHBOURS - len(others), len(rest)))
+        while len(others) < min(NEIGHBOURS, len(self._verses) - 1):
+            other = self._rng.choice(self._verses)
+            if other is not verse and other not in others:
+                others.append(other)
         context = sorted([verse, *others], key=lambda one: _place(one.ref))
         return kind(Material(self._tables, verse, context, target, self._rng))
 

@@ -112,13 +112,19 @@ def _metric(name: str, field: str, look: Look, good_enough: float = 1.0) -> Fiel
 
 def _labels(example: dspy.Example, field: str) -> list[str]:
     label = example[field]
-    variants = label if isinstance(label, list) else [label, *(example.get("answers") or [])]
+    variants = label if isinstance(label, list) else [label, *_texts(example, "answers")]
     return [str(variant) for variant in variants] or [""]
 
 
 def _terms(example: dspy.Example, field: str) -> list[str]:
-    given = example.get("key_terms")
-    return [str(term) for term in given] if given else read_ids(_labels(example, field)[0])
+    return _texts(example, "key_terms") or read_ids(_labels(example, field)[0])
+
+
+def _texts(example: dspy.Example, name: str) -> list[str]:
+    """A list of texts, or one; anything else, which a row of one's own may hold, is none."""
+    given = example.get(name)
+    texts = given if isinstance(given, list) else [given]
+    return [text for text in texts if isinstance(text, str) and has_words(text)]
 
 
 def _names(term: str) -> list[str]:
@@ -126,8 +132,8 @@ def _names(term: str) -> list[str]:
 
 
 def _references(example: dspy.Example, field: str) -> list[Reference]:
-    given = example.get("references") or [_labels(example, field)[0]]
-    return list(dict.fromkeys(one for text in given for one in read_references(str(text))))
+    given = _texts(example, "references") or [_labels(example, field)[0]]
+    return list(dict.fromkeys(one for text in given for one in read_references(text)))
 
 
 def _mentions(said: str, names: Sequence[str]) -> bool:

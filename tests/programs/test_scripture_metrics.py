@@ -92,5 +92,12 @@ def test_no_answer_however_strange_breaks_the_score(said: object) -> None:
     assert 0 <= score(scripture_score, ELOHIM, said) <= 1
 
 
+@pytest.mark.parametrize("strange", [None, 3, {}, [3, None, ""], {"a": []}, True])
+def test_what_is_no_list_of_texts_in_a_row_counts_as_none(strange: object) -> None:
+    label = {"answer": "H0430", "key_terms": strange, "references": strange, "answers": strange}
+    assert score(scripture_score, label, "H0430") == 1
+    assert score(key_term_accuracy, label | {"key_terms": "elohim"}, "elohim") == 1
+
+
 def test_bare_text_has_neither_points_nor_accents() -> None:
     assert (bare("אֱלֹהִים"), bare("θεός"), bare("e.lo.him")) == ("אלהים", "θεοσ", "elohim")
