@@ -30,7 +30,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from compiler.statistics import paired_test
+from compiler.evaluation.statistics import paired_test
 from engine.client import EngineClient
 from engine.errors import EngineError
 from programs.loading import load_program

@@ -38,7 +38,7 @@ from starlette.routing import Route
 
 from benchmarks.build import machine
 from benchmarks.surroundings import BenchmarkFailed, free_port, process, wait_for
-from compiler.mlflow_store import Address, open_store
+from compiler.tracking.mlflow_store import Address, open_store
 
 ROOT = Path(__file__).parent.parent
 GOAL = 1.03  # of the wall time without tracking

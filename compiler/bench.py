@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import dspy
 
-from compiler.answers import Answer
 from compiler.calls import RecordedModel
 from compiler.candidate import PLAIN, Candidate, Demo, demo_of
 from compiler.errors import SearchEnded
+from compiler.evaluation.answers import Answer
 from compiler.events import CandidateScored, Event
 from compiler.lowering import executor, interpreted, lower, sole_predictor
 from compiler.room import Room

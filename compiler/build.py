@@ -13,33 +13,33 @@ from typing import Any
 
 import dspy
 
-from compiler.auto import Budget, settle
 from compiler.bench import Bench, Crew, Pace, Subject
 from compiler.candidate import PLAIN
-from compiler.contenders import Paddock, count_beside, measure
 from compiler.cost import accounts
 from compiler.decision import decide, refuse_below
-from compiler.duplicates import Duplicates, find_duplicates
 from compiler.estimate import describe_cut, estimate, foresee, refuse_unpriced, reserve
+from compiler.evaluation.contenders import Paddock, count_beside, measure
+from compiler.evaluation.duplicates import Duplicates, find_duplicates
+from compiler.evaluation.looks import record_look
+from compiler.evaluation.second_opinion import second_opinion
 from compiler.events import Began, BuildResult, Event, Finished, Log, Scored, StageStarted
 from compiler.evidence import Findings, describe, evidence_files
 from compiler.history import History
 from compiler.lengths import measure_lengths
-from compiler.looks import record_look
 from compiler.lowering import executor
-from compiler.optimizers import make_optimizer, optimizer_name
-from compiler.parameters import settings_of
+from compiler.optimizers.auto import Budget, settle
+from compiler.optimizers.table import make_optimizer, optimizer_name
 from compiler.prompts import prompts_before_and_after
 from compiler.proof import REPLIES, lower_proven
 from compiler.publication import check_writable, draft_release, publish
 from compiler.rehearsal import check_fit, fields_needed, rehearse
-from compiler.report import with_report
+from compiler.report.page import with_report
 from compiler.request import BuildRequest, Cast, DataPaths
 from compiler.scoring import Judge, Scorer
 from compiler.search import search
-from compiler.second_opinion import second_opinion
 from compiler.spending import Spending
 from compiler.split import Parts, load_parts
+from compiler.tracking.parameters import settings_of
 from compiler.window import Window
 from compiler.workshop import identity_of, is_begun, new_build_id, open_workshop
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compiler.analysis import analyse
-from compiler.answers import summarise
-from compiler.contenders import Tested
 from compiler.errors import TargetMissed
+from compiler.evaluation.analysis import analyse
+from compiler.evaluation.answers import summarise
+from compiler.evaluation.contenders import Tested
+from compiler.evaluation.statistics import holm, paired_test
 from compiler.events import BuildResult, Contender, Spent
 from compiler.evidence import Findings
 from compiler.publication import Draft, alias_for
 from compiler.request import BuildRequest
-from compiler.statistics import holm, paired_test
 
 SIGNIFICANCE = 0.05
 

@@ -217,7 +217,7 @@ class PedagogicalTrainer:
         from engine.local import open_student
 
         require_dspy()
-        from compiler.serving_form import serving_form
+        from compiler.evaluation.serving_form import serving_form
 
         release = read_release(find_release(self._settings.releases, name))
         executor = serving_form(release)

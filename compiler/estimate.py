@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from compiler.answers import Answer
 from compiler.bench import Bench
 from compiler.candidate import Candidate, Demo, demo_of
 from compiler.charge import Charges
 from compiler.errors import CeilingExceeded
+from compiler.evaluation.answers import Answer
 from compiler.events import Estimated, PhaseSpent, Role, Stage
-from compiler.expected import Foresees, Runs
+from compiler.optimizers.expected import Foresees, Runs
 from compiler.rehearsal import QUESTIONS, Rehearsal, rehearse_demonstrations
 from compiler.spending import Ceiling, Reserve
 from compiler.split import Parts

@@ -17,19 +17,19 @@ from typing import Any
 import dspy
 import orjson
 
-from compiler.answers import Answer, summarise
 from compiler.candidate import Candidate
-from compiler.contenders import Tested
 from compiler.cost import cost_of
-from compiler.duplicates import Duplicates
+from compiler.evaluation.answers import Answer, summarise
+from compiler.evaluation.contenders import Tested
+from compiler.evaluation.duplicates import Duplicates
+from compiler.evaluation.second_opinion import Opinions
 from compiler.events import BuildResult, Described, Estimated, Look, Role
 from compiler.history import History
 from compiler.lengths import Lengths
-from compiler.parameters import parameters_of, settings_of
 from compiler.proof import Lowered
 from compiler.request import BuildRequest
-from compiler.second_opinion import Opinions
 from compiler.split import Parts
+from compiler.tracking.parameters import parameters_of, settings_of
 from engine.prices import Price
 from programs.data import content_key
 

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from compiler.candidate import PLAIN, Candidate
-from compiler.contenders import Tested
+from compiler.evaluation.contenders import Tested
 from compiler.room import Room, Sizes
 from compiler.window import Counting
 

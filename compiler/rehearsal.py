@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import dspy
 
-from compiler.answers import Answer
 from compiler.bench import Bench
 from compiler.candidate import PLAIN, Candidate
 from compiler.errors import ModelUnusable, ProgramUnusable
-from compiler.labeled import labelled_demos
+from compiler.evaluation.answers import Answer
 from compiler.lowering import executor, lower
+from compiler.optimizers.labeled import labelled_demos
 from compiler.scoring import Scorer, request_inputs
 from compiler.split import Needed, Parts
 from compiler.together import together

@@ -16,10 +16,10 @@ from rich.console import Console
 
 from compiler.errors import TargetMissed, UserMistake
 from compiler.events import Began, BuildResult, Event, Finished
-from compiler.recording import Tracked
 from compiler.request import BoundModel, BuildRequest, Cast
 from compiler.terminal import open_display, show_result
-from compiler.tracking import open_tracking
+from compiler.tracking.reader import open_tracking
+from compiler.tracking.recording import Tracked
 from engine.settings import Settings
 from programs.loading import blamed_on
 from programs.program import SPLITS
@@ -111,7 +111,7 @@ def require_dspy() -> None:
 def check_request(request: BuildRequest) -> None:
     """Reads optimiser and data before an engine is started: their mistakes should not wait for it."""
     require_dspy()
-    from compiler.optimizers import make_optimizer
+    from compiler.optimizers.table import make_optimizer
     from compiler.rehearsal import check_fit, fields_needed
     from compiler.split import load_parts
     from compiler.workshop import is_begun
@@ -157,7 +157,7 @@ async def follow(asked: Asked, memory: Memory, err: Console) -> None:
 
 
 def _tracked(request: BuildRequest) -> Tracked:
-    from compiler.optimizers import optimizer_name
+    from compiler.optimizers.table import optimizer_name
 
     return Tracked(request.program.name, optimizer_name(request.optimizer))
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import dspy
 
-from compiler.answers import Answer, Fault
 from compiler.calls import RecordedModel
 from compiler.errors import CompilerError, MetricFailed
+from compiler.evaluation.answers import Answer, Fault
 from compiler.events import Event, Scored, Stage
 from compiler.ledger import RecordedReply
 from compiler.together import in_turn

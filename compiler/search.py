@@ -8,7 +8,7 @@ from compiler.bench import Bench
 from compiler.candidate import PLAIN, Candidate
 from compiler.errors import SearchEnded
 from compiler.events import Log
-from compiler.optimizers import Optimizer
+from compiler.optimizers.table import Optimizer
 
 
 class Found(NamedTuple):

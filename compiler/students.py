@@ -13,7 +13,7 @@ from rich.text import Text
 
 from compiler.errors import CompilerError
 from compiler.events import BuildResult
-from compiler.report_text import percent
+from compiler.report.text import percent
 from compiler.run import INTERRUPTED, Asked, Ended, check_request, follow_build
 from engine.errors import EngineError
 from programs.errors import ProgramError

@@ -18,6 +18,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from compiler.evaluation.looks import describe_looks
+from compiler.evaluation.score_table import (
+    Line,
+    describe_difference,
+    describe_opinion,
+    describe_score,
+    how_measured,
+    percent,
+    score_table,
+)
 from compiler.events import (
     Analysis,
     Began,
@@ -33,16 +43,6 @@ from compiler.events import (
     Spent,
     Stage,
     StageStarted,
-)
-from compiler.looks import describe_looks
-from compiler.score_table import (
-    Line,
-    describe_difference,
-    describe_opinion,
-    describe_score,
-    how_measured,
-    percent,
-    score_table,
 )
 from programs.release import Kind
 

@@ -42,7 +42,7 @@ READS_ENVIRONMENT: dict[str, str] = {
     "programs/data.py": "SMALLFORGE_DATA, for a benchmark's own examples()",
     "programs/retrieval.py": "SMALLFORGE_RETRIEVER, which a program's own make_module() opens",
     "programs/embedding_endpoint.py": "the key of a program's own embedder, which only the program names",
-    "compiler/mlflow_store.py": "MLflow takes its own settings from nowhere else",
+    "compiler/tracking/mlflow_store.py": "MLflow takes its own settings from nowhere else",
     "engine/keeper.py": "a process of its own; hands its environment on to the engine it keeps",
     "engine/settings.py": "the edge: everything else gets what is read here",
     "engine/hosted.py": "LiteLLM is told there, and nowhere else, to use its own table of prices",

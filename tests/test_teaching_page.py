@@ -16,10 +16,10 @@ from compiler.terminal import verdict
 from programs.tasks.lesson_rows import lesson_of
 from programs.tasks.pedagogy import ENOUGH_MARKERS, ENOUGH_TERMS, MOST_TERMS, teaching_score
 from programs.tasks.teaching import LESSONS, as_examples, program
+from tests.compiler.evaluation.test_second_opinion import Classroom
+from tests.compiler.evaluation.test_second_opinion import run as build
 from tests.compiler.served import Server, serving
 from tests.compiler.test_educators import Tutor, write_lessons
-from tests.compiler.test_second_opinion import Classroom
-from tests.compiler.test_second_opinion import run as build
 from tests.gateway.serving import running_gateway, settings_for
 
 PAGE = (Path(__file__).parent.parent / "docs" / "teaching.md").read_text()

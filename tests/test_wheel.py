@@ -36,7 +36,7 @@ def test_the_wheel_carries_the_lessons_of_the_teaching_program(names: set[str]) 
 
 
 def test_the_wheel_carries_what_a_report_is_drawn_with(names: set[str]) -> None:
-    assert {"compiler/templates/report.html.jinja", "compiler/templates/report.css"} <= names
+    assert {"compiler/report/templates/report.html.jinja", "compiler/report/templates/report.css"} <= names
 
 
 def test_the_wheel_carries_the_sample_that_a_program_is_built_on(names: set[str]) -> None:

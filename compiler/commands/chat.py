@@ -28,7 +28,7 @@ from programs.reader import FieldDelta
 from programs.release import Release, read_release
 
 if TYPE_CHECKING:
-    from compiler.conversation import Conversation, Took
+    from compiler.evaluation.conversation import Conversation, Took
     from engine.local import Student
 
 _NOTICE = 0.01  # seconds
@@ -77,7 +77,7 @@ class Talk:
 
     async def turn(self, text: str) -> None:
         """One answer, streamed, then what it took; the same also of one that fails."""
-        from compiler.conversation import Meter
+        from compiler.evaluation.conversation import Meter
 
         # The loop stood still while somebody typed: it has yet to see which connections the server closed.
         await asyncio.sleep(_NOTICE)
@@ -127,8 +127,8 @@ async def _open(
     from engine.local import open_student
 
     require_dspy()
-    from compiler.conversation import Conversation
-    from compiler.serving_form import serving_form
+    from compiler.evaluation.conversation import Conversation
+    from compiler.evaluation.serving_form import serving_form
 
     program = None if flags["program"] is None else load_program(flags["program"])
     tables = read_flags(flags).tables

@@ -23,8 +23,8 @@ from programs.program import Program
 from programs.release import Release, read_release
 
 if TYPE_CHECKING:
-    from compiler.compare import Comparison
-    from compiler.evaluate import Candidature, Measured
+    from compiler.evaluation.compare import Comparison
+    from compiler.evaluation.evaluate import Candidature, Measured
     from compiler.request import BoundModel
 
 Pair = tuple[Release, str | None]
@@ -95,7 +95,7 @@ def _run(work: Any) -> Any:
 
 
 async def _evaluate(settings: Settings, flags: Mapping[str, Any], pair: Pair) -> Measured:
-    from compiler.evaluate import evaluate, load_rows, open_bureau
+    from compiler.evaluation.evaluate import evaluate, load_rows, open_bureau
 
     asked = load_rows(_program(flags, pair[0]), flags["data"], settings.tables)
     async with AsyncExitStack() as opened:
@@ -106,8 +106,8 @@ async def _evaluate(settings: Settings, flags: Mapping[str, Any], pair: Pair) ->
 
 
 async def _compare(settings: Settings, flags: Mapping[str, Any], pair: tuple[Pair, Pair]) -> Comparison:
-    from compiler.compare import compare
-    from compiler.evaluate import load_rows, open_bureau
+    from compiler.evaluation.compare import compare
+    from compiler.evaluation.evaluate import load_rows, open_bureau
 
     asked = load_rows(_program(flags, pair[0][0]), flags["data"], settings.tables)
     async with AsyncExitStack() as opened:
@@ -119,7 +119,7 @@ async def _compare(settings: Settings, flags: Mapping[str, Any], pair: tuple[Pai
 
 async def _open(opened: AsyncExitStack, flags: Mapping[str, Any], pairs: Sequence[Pair]) -> list[Candidature]:
     """The releases with their students, a student that several share opened once."""
-    from compiler.evaluate import Candidature
+    from compiler.evaluation.evaluate import Candidature
     from engine.local import open_student
 
     known: dict[object, BoundModel] = {}
@@ -157,9 +157,9 @@ def _concurrency(settings: Settings, flags: Mapping[str, Any]) -> int:
 
 
 def _show_evaluation(out: Console, measured: Measured) -> None:
-    from compiler.analysis import analyse
-    from compiler.looks import describe_looks
-    from compiler.score_table import Line, how_measured, score_table
+    from compiler.evaluation.analysis import analyse
+    from compiler.evaluation.looks import describe_looks
+    from compiler.evaluation.score_table import Line, how_measured, score_table
     from compiler.terminal import failure_table
 
     rows = measured.rows
@@ -177,8 +177,8 @@ def _show_evaluation(out: Console, measured: Measured) -> None:
 
 
 def _show_comparison(out: Console, found: Comparison) -> None:
-    from compiler.looks import describe_looks
-    from compiler.score_table import Line, describe_difference, how_measured, score_table
+    from compiler.evaluation.looks import describe_looks
+    from compiler.evaluation.score_table import Line, describe_difference, how_measured, score_table
 
     a, b = found.a, found.b
     lines = [Line("A", a.summary, found.test.p), Line("B", b.summary)]

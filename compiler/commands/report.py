@@ -9,7 +9,7 @@ import click
 
 from compiler.options import read_flags, with_settings
 from compiler.releases import find_release
-from compiler.report import find_evidence, make_report, read_evidence
+from compiler.report.page import find_evidence, make_report, read_evidence
 
 
 @click.command()

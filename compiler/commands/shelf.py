@@ -11,8 +11,8 @@ from rich.table import Table
 
 from compiler import releases as shelf
 from compiler.commands.tracking import mirror
+from compiler.evaluation.promotion import CONFIDENCE, GUARDS, Terms, judge_promotion
 from compiler.options import complain, console, read_flags, with_mlflow, with_settings
-from compiler.promotion import CONFIDENCE, GUARDS, Terms, judge_promotion
 from programs.errors import ProgramError
 
 _SHARE = click.FloatRange(min=0)

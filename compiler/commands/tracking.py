@@ -8,13 +8,13 @@ from typing import Any
 import click
 from rich.table import Table
 
-from compiler.afterwards import log_release
-from compiler.mlflow_store import OFF, Store, TrackingUnavailable, address_of, open_store
 from compiler.options import console, read_flags, with_mlflow, with_settings
-from compiler.pull import parse_address, pull_release
-from compiler.registry import is_tracked, mirror_aliases
 from compiler.releases import find_release
-from compiler.runs import Comparison, compare, list_runs, run_cells
+from compiler.tracking.afterwards import log_release
+from compiler.tracking.mlflow_store import OFF, Store, TrackingUnavailable, address_of, open_store
+from compiler.tracking.pull import parse_address, pull_release
+from compiler.tracking.registry import is_tracked, mirror_aliases
+from compiler.tracking.runs import Comparison, compare, list_runs, run_cells
 from engine.settings import Settings
 from programs.aliases import move_alias
 

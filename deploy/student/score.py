@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import dspy
 
 from compiler.candidate import PLAIN, Candidate, demo_of
+from compiler.evaluation.statistics import mean_interval, paired_test
 from compiler.lowering import lower
 from compiler.scoring import request_inputs
-from compiler.statistics import mean_interval, paired_test
 from engine.client import EngineClient
 from programs.aliases import read_aliases
 from programs.execution import PlanExecutor, RunFailed
@@ -84,7 +84,7 @@ async def score(
                 outcome = await executor.run(request_inputs(executor, example), client, {})
             except RunFailed:
                 return None
-        return program.metric(example, dspy.Prediction(**outcome.outputs))
+        return float(program.metric(example, dspy.Prediction(**outcome.outputs)))
 
     scores = await asyncio.gather(*(one(example) for example in examples))
     return [value or 0.0 for value in scores], scores.count(None)

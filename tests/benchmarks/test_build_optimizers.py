@@ -8,7 +8,7 @@ from benchmarks.build import BenchmarkFailed, Side
 from benchmarks.build_optimizers import ROWS, Run, chosen, count_answered, summarise, table
 from benchmarks.rivals.proposer import Proposer
 from benchmarks.rivals.stock_optimizer import OPTIMIZERS
-from compiler.optimizers import make_optimizer
+from compiler.optimizers.table import make_optimizer
 
 METRICS = """
 # TYPE vllm:request_success_total counter

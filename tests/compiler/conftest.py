@@ -14,8 +14,8 @@ import pytest
 
 from compiler.build import build
 from compiler.events import Event, Finished
-from compiler.mlflow_store import Store, address_of, open_store
 from compiler.request import Cast
+from compiler.tracking.mlflow_store import Store, address_of, open_store
 from tests.compiler.scripted import Adder, Bound, program, request
 
 SMALL = 256 * 1024  # bytes

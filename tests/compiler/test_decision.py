@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from compiler import contenders
-from compiler.answers import Answer
 from compiler.decision import compare
+from compiler.evaluation import contenders
+from compiler.evaluation.answers import Answer
 
 
 def answers(scores: Sequence[float]) -> list[Answer]:

@@ -80,7 +80,7 @@ def test_mixed_files_become_a_release_that_answers(tmp_path: Path) -> None:
         assert "query=Why?. Why?" in trainer.generate("Why?")
 
 
-def test_answers_come_from_the_champion_where_nothing_was_trained_and_by_name(tmp_path: Path) -> None:
+def test_answers_come_from_what_was_trained_last_else_the_champion_or_by_name(tmp_path: Path) -> None:
     with serving(Tutor()) as server:
         with training(tmp_path, server) as trainer:
             with pytest.raises(ReleaseNotFound, match="no releases of 'teaching'"):
@@ -88,6 +88,8 @@ def test_answers_come_from_the_champion_where_nothing_was_trained_and_by_name(tm
             plain = trainer.train(trainer.prepare_data(write_lessons(tmp_path)), optimizer="none")
         with training(tmp_path, server) as trainer:
             assert trainer.generate("Why?") == "query=Why?"
+            trainer.train(trainer.prepare_data(tmp_path / "lessons"), optimizer="LabeledFewShot")
+            assert trainer.generate("Why?").startswith("Think first")
             assert trainer.generate("Why?", release=f"teaching@{plain.version}") == "query=Why?"
 
 

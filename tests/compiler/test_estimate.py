@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.answers import Answer
 from compiler.charge import Charges, Unknown, charge_by
 from compiler.errors import CeilingExceeded
 from compiler.estimate import Beside, Foresight, describe_cut, estimate, refuse_unpriced, reserve
+from compiler.evaluation.answers import Answer
 from compiler.events import Estimated, PhaseSpent
 from compiler.ledger import RecordedUsage
-from compiler.optimizers import make_optimizer
+from compiler.optimizers.table import make_optimizer
 from compiler.rehearsal import Rehearsal
 from compiler.spending import Ceiling, Reserve
 from engine.prices import Price

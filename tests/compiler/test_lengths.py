@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compiler import contenders
-from compiler.answers import Answer
 from compiler.candidate import PLAIN
+from compiler.evaluation import contenders
+from compiler.evaluation.answers import Answer
 from compiler.ledger import RecordedUsage
 from compiler.lengths import measure_lengths
 from programs.execution import Step

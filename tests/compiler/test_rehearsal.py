@@ -12,8 +12,8 @@ from compiler.rehearsal import check_fit, fields_needed, rehearse, rehearse_demo
 from compiler.split import Parts
 from programs.errors import DataInvalid
 from programs.program import Chat, Program
+from tests.compiler.optimizers.test_bootstrap import bench
 from tests.compiler.scripted import Adder, TwoSteps, chain, program, sums
-from tests.compiler.test_bootstrap import bench
 
 PARTS = Parts(tuple(sums(3)), tuple(sums(3, 10)), tuple(sums(3, 20)))
 

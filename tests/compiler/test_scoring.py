@@ -7,11 +7,11 @@ from typing import Any
 import dspy
 import pytest
 
-from compiler.answers import Answer, summarise
 from compiler.calls import Books, RecordedModel
 from compiler.candidate import PLAIN, Candidate, EnsembleCandidate
 from compiler.charge import Unknown
 from compiler.errors import MetricFailed
+from compiler.evaluation.answers import Answer, summarise
 from compiler.events import Scored
 from compiler.ledger import Ledger
 from compiler.lowering import executor

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from compiler.report import find_evidence, make_report, read_evidence
-from tests.compiler.test_report import hostile
+from compiler.report.page import find_evidence, make_report, read_evidence
+from tests.compiler.report.test_page import hostile
 from tests.integration.conftest import House
 
 PHONE, TABLET, DESKTOP = 390, 768, 1280

@@ -1,0 +1,1 @@
+"""Who is measured beside whom, on what, and what that says."""

@@ -1,0 +1,1 @@
+"""What searches for prompts: one table of names, one file for each way."""

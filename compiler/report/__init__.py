@@ -1,0 +1,1 @@
+"""The picture of a build: one page, made from its evidence alone."""

@@ -1,0 +1,1 @@
+"""What MLflow is told of builds, and what it gives back."""
