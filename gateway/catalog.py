@@ -11,8 +11,9 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,8 @@ from programs.aliases import Aliases, read_aliases
 from programs.errors import DataInvalid, ProgramError, ReleaseError, ReleaseInvalid
 from programs.execution import Executor
 from programs.release import FILES, Identity, read_release
-from programs.verses import AddVerses, verse_adder
+from programs.scripture import Tables, open_tables
+from programs.verses import AddVerses, verse_adder_from
 
 _log = logging.getLogger(__name__)
 _VERSION = re.compile(r"[0-9a-f]{12}")
@@ -92,7 +94,7 @@ class Catalog:
     def __init__(self, root: Path, students: Students, metrics: Metrics, tables: Path | None = None) -> None:
         self.models: Mapping[str, Served] = {}
         self._root = root
-        self._tables = tables
+        self._tables = cache(partial(open_tables, tables))  # large, so all releases share them
         self._students = students
         self._metrics = metrics
         self._folders: Mapping[str, ProgramFolder] = {}
@@ -234,9 +236,9 @@ class Catalog:
         return f"No model {shown!r}; served are {', '.join(names[:20])}."
 
 
-def _verses(executor: Executor, tables: Path | None) -> AddVerses:
+def _verses(executor: Executor, open_them: Callable[[], Tables]) -> AddVerses:
     try:
-        return verse_adder(executor.chat, tables)
+        return verse_adder_from(executor.chat, open_them)
     except DataInvalid as error:
         raise ModelUnavailable(f"The verses of scripture can't be looked up: {error}.") from error
 

@@ -6,6 +6,7 @@ This is part of making a chat into inputs, as the system text is, so a program w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,14 @@ def verse_adder(chat: Chat, folder: Path | None = None) -> AddVerses:
     Raises:
         DataInvalid: the tables are not there or can't be read.
     """
+    return verse_adder_from(chat, partial(open_tables, folder))
+
+
+def verse_adder_from(chat: Chat, open_them: Callable[[], Tables]) -> AddVerses:
+    """The same, of tables that are opened only where they are needed, and may be shared."""
     if chat.verses is None:
         return dict
-    tables = open_tables(folder)
+    tables = open_them()
     return lambda inputs: with_verses(inputs, chat, tables)
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from programs.errors import DataInvalid
 from programs.program import Chat
-from programs.scripture import SAMPLE, open_tables
-from programs.verses import examples_with_verses, verse_adder, with_verses
+from programs.scripture import SAMPLE, Tables, open_tables
+from programs.verses import examples_with_verses, verse_adder, verse_adder_from, with_verses
 
 CHAT = Chat(user="question", answer="answer", system="context", history="history", verses="context")
 TABLES = open_tables(SAMPLE)
@@ -69,3 +69,14 @@ def test_what_strangers_write_is_read_up_to_a_limit() -> None:
     assert "Psalms 1:1" in filled["context"]
     assert added(history=[{"question": "Gen 1:3"}, *[long] * 100], **long).get("context") is None
     assert perf_counter() - begun < 3
+
+
+def test_tables_are_opened_only_where_a_program_takes_verses() -> None:
+    opened: list[int] = []
+
+    def open_them() -> Tables:
+        opened.append(1)
+        return TABLES
+
+    assert verse_adder_from(Chat(user="question", answer="answer"), open_them)({}) == {} and opened == []
+    assert "context" in verse_adder_from(CHAT, open_them)({"question": "Gen 1:3"}) and opened == [1]
