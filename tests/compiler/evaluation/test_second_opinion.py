@@ -33,9 +33,9 @@ class Classroom:
     As a judge it sees through the soup, or says nothing that is a grade.
     """
 
-    def __init__(self, grades: bool = True) -> None:
+    def __init__(self, grades: bool = True, dumb_at: str = "nothing") -> None:
         self.judged = 0
-        self._grades = grades
+        self._grades, self._dumb_at = grades, dumb_at
 
     async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
         asked = [str(message["content"]) for message in orjson.loads(orjson.dumps(list(messages)))]
@@ -44,6 +44,8 @@ class Classroom:
             told = "Words without sense.\nScore: 1" if "Notice:" in asked[1] else "Right.\nScore: 5"
             return Reply(told if self._grades else "Fine, I think.", "", "stop", Usage(90, 9), "judge")
         _, _, question = asked[-1].partition("[[ ## query ## ]]\n")
+        if self._dumb_at in question:
+            return Reply("No fields.", "", "stop", Usage(50, 2), "pupil")
         words = " ".join(re.findall(r"\w{4,}", question)[:30])
         said = f"{SOUP} {words}" if len(question.splitlines()[0]) % 2 else CURT
         return Reply(
@@ -57,10 +59,12 @@ class Classroom:
         yield Delta(reply.text, finish_reason="stop", usage=reply.usage)
 
 
-async def run(folder: Path, judge: Classroom | None) -> tuple[BuildResult, list[Any]]:
+async def run(
+    folder: Path, judge: Classroom | None, pupil: Classroom | None = None
+) -> tuple[BuildResult, list[Any]]:
     teacher = None if judge is None else Bound(judge, "judge", Named("judge"))
     wanted = request(folder, program, optimizer="none")
-    events = [event async for event in build(wanted, Cast(Bound(Classroom()), teacher))]
+    events = [event async for event in build(wanted, Cast(Bound(pupil or Classroom()), teacher))]
     assert isinstance(events[-1], Finished)
     return events[-1].result, events
 
@@ -124,6 +128,15 @@ async def test_a_judge_without_grades_costs_the_opinion_and_not_the_build(tmp_pa
     assert result.second_opinion is None and result.path.is_dir()
     assert "No second opinion: the metric raised on" in logged(events)
     assert json.loads(_evidence(result, "build.json"))["second_opinion"] is None
+
+
+async def test_a_reply_that_cannot_be_read_is_bad_for_both_and_no_agreement(tmp_path: Path) -> None:
+    everything, judge = Classroom(dumb_at=""), Classroom()
+    result, _ = await run(tmp_path / "all", judge, everything)
+    found = result.second_opinion
+    assert found is not None and (found.n, found.after, found.correlation, judge.judged) == (0, 0, None, 0)
+    result, _ = await run(tmp_path / "one", Classroom(), Classroom(dumb_at="Why did the Berlin Wall fall?"))
+    assert result.second_opinion is not None and result.second_opinion.n == 39
 
 
 async def test_the_judges_calls_are_foreseen_and_never_more(tmp_path: Path) -> None:
