@@ -30,8 +30,8 @@ _FILES = {
 }
 _MISSING = (
     "{told}, and {folder!r} holds no {name}: `compiler data fetch scripture` gets the tables; name their "
-    f"folder with --tables DIR, or set {DATA_VARIABLE} to a folder that has them as scripture/; with neither "
-    "the small bundled sample is used"
+    f"folder with --tables DIR, or set {DATA_VARIABLE} to a folder that has them as scripture/; with "
+    "neither, the small bundled sample is used"
 )
 _Place = tuple[int, int, int]
 
