@@ -96,6 +96,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         def log_message(self, format: str, *args: Any) -> None:
             asked.append(self.path)
 
+        def end_headers(self) -> None:
+            # Pages follow each other within a second, which is all that a date in a header tells apart.
+            self.send_header("Cache-Control", "no-store")
+            super().end_headers()
+
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield Browser(program, folder, f"http://127.0.0.1:{server.server_port}", asked)

@@ -108,7 +108,7 @@ def test_releases_are_registered_under_the_aliases_they_have_on_disk(built: Hous
 def test_a_promotion_here_moves_the_alias_there(built: House, server: str) -> None:
     candidate = built.alias("sums", "candidate")
     client = MlflowClient(server)
-    built.run("compiler", "promote", f"sums@{candidate}")
+    built.run("compiler", "promote", f"sums@{candidate}", "--force", "--reason", "to see it move")
     assert client.get_model_version_by_alias("sums", "champion").tags["release"] == candidate
     built.run("compiler", "rollback", "sums")
     assert client.get_model_version_by_alias("sums", "champion").tags["release"] != candidate
