@@ -6,28 +6,12 @@ import importlib.util
 from collections.abc import Callable
 
 from gateway.errors import ModelUnavailable
-from programs.ensemble import EnsembleExecutor
 from programs.errors import ProgramError
-from programs.execution import Executor, PlanExecutor
-from programs.neighbours import NeighbourExecutor
+from programs.execution import Executor
+from programs.inert import inert_executor
 from programs.release import Kind, Release
 
 MakeExecutor = Callable[[Release], Executor]
-
-
-def plan_executor(release: Release) -> Executor:
-    assert release.plan is not None, "read_release gives every release of kind `plan` its plan"
-    return PlanExecutor(release.plan)
-
-
-def neighbour_executor(release: Release) -> Executor:
-    assert release.neighbours is not None, "read_release gives every release of its kind its neighbours"
-    return NeighbourExecutor(release.neighbours)
-
-
-def ensemble_executor(release: Release) -> Executor:
-    assert release.ensemble is not None, "read_release gives every release of its kind its ensemble"
-    return EnsembleExecutor(release.ensemble)
 
 
 def interpreted_executor(release: Release) -> Executor:
@@ -60,9 +44,9 @@ def interpreted_executor(release: Release) -> Executor:
 
 
 EXECUTORS: dict[Kind, MakeExecutor] = {
-    "plan": plan_executor,
-    "neighbours": neighbour_executor,
-    "ensemble": ensemble_executor,
+    "plan": inert_executor,
+    "neighbours": inert_executor,
+    "ensemble": inert_executor,
     "interpreted": interpreted_executor,
 }
 

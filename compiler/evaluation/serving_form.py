@@ -5,17 +5,14 @@ Only an interpreted release needs its program's code; the others are whole by th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from compiler.lowering import interpreted
-from programs.ensemble import EnsembleExecutor
 from programs.errors import ReleaseInvalid
-from programs.execution import Executor, PlanExecutor
+from programs.execution import Executor
+from programs.inert import inert_executor
 from programs.interpreted import load_state, signature_fingerprint, source_digest
 from programs.loading import blamed_on, load_program
-from programs.neighbours import NeighbourExecutor
 from programs.program import Program
-from programs.release import Kind, Release
+from programs.release import Release
 
 
 def serving_form(release: Release, program: Program | None = None) -> Executor:
@@ -25,22 +22,7 @@ def serving_form(release: Release, program: Program | None = None) -> Executor:
         ReleaseInvalid: it is interpreted and was compiled from another state of the program.
         ProgramNotFound, ProgramInvalid: the program is not installed, or its own code fails.
     """
-    return _FORMS[release.identity.kind](release, program)
-
-
-def _plan(release: Release, program: Program | None) -> Executor:
-    assert release.plan is not None, "read_release gives a release of this kind its plan"
-    return PlanExecutor(release.plan)
-
-
-def _neighbours(release: Release, program: Program | None) -> Executor:
-    assert release.neighbours is not None, "read_release gives a release of this kind its neighbours"
-    return NeighbourExecutor(release.neighbours)
-
-
-def _ensemble(release: Release, program: Program | None) -> Executor:
-    assert release.ensemble is not None, "read_release gives a release of this kind its ensemble"
-    return EnsembleExecutor(release.ensemble)
+    return _interpreted(release, program) if release.state is not None else inert_executor(release)
 
 
 def _interpreted(release: Release, program: Program | None) -> Executor:
@@ -52,14 +34,6 @@ def _interpreted(release: Release, program: Program | None) -> Executor:
     _refuse_other("signatures", release, compiled.signatures, signature_fingerprint(module))
     _refuse_other("source file", release, compiled.source, source_digest(program))
     return interpreted(load_state(module, state), program)
-
-
-_FORMS: dict[Kind, Callable[[Release, Program | None], Executor]] = {
-    "plan": _plan,
-    "neighbours": _neighbours,
-    "ensemble": _ensemble,
-    "interpreted": _interpreted,
-}
 
 
 def _refuse_other(what: str, release: Release, expected: str, actual: str) -> None:
