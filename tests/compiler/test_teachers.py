@@ -17,7 +17,6 @@ from tests.engine.lmstudio import Downloaded, LMStudio, running
 
 # LiteLLM would look for its price list on the network while it is imported.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-pytest.importorskip("litellm")
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # LiteLLM and what it imports warn of their own insides
 

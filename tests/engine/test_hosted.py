@@ -7,14 +7,14 @@ import os
 import subprocess
 import sys
 
+import litellm
 import pytest
 
 # LiteLLM would look for its price list on the network while it is imported.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-litellm = pytest.importorskip("litellm")
 
-from engine.client import ModelCard, Timeouts, Usage  # noqa: E402
-from engine.errors import (  # noqa: E402
+from engine.client import ModelCard, Timeouts, Usage
+from engine.errors import (
     ContextWindowExceeded,
     EngineCredentialRefused,
     EngineError,
@@ -24,11 +24,11 @@ from engine.errors import (  # noqa: E402
     EngineServerError,
     EngineTimeout,
 )
-from engine.hosted import FROM_LITELLM, HostedClient, check_hosted, from_litellm  # noqa: E402
-from engine.local import open_student  # noqa: E402
-from engine.providers import KEY_VARIABLES, provider_of  # noqa: E402
-from engine.settings import Settings  # noqa: E402
-from tests.engine.scripted_server import (  # noqa: E402
+from engine.hosted import FROM_LITELLM, HostedClient, check_hosted, from_litellm
+from engine.local import open_student
+from engine.providers import KEY_VARIABLES, provider_of
+from engine.settings import Settings
+from tests.engine.scripted_server import (
     DONE,
     USAGE,
     chunk,
