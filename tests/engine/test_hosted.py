@@ -7,11 +7,11 @@ import os
 import subprocess
 import sys
 
-import litellm
 import pytest
 
 # LiteLLM would look for its price list on the network while it is imported.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+import litellm
 
 from engine.client import ModelCard, Timeouts, Usage
 from engine.errors import (
