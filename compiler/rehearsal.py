@@ -16,12 +16,12 @@ from compiler.lowering import executor, lower
 from compiler.optimizers.labeled import labelled_demos
 from compiler.scoring import Scorer, request_inputs
 from compiler.split import Needed, Parts
-from compiler.together import together
 from programs.errors import DataInvalid, InputInvalid, LoweringImpossible
 from programs.execution import Executor, PlanExecutor
 from programs.plan import Field, complete_inputs
 from programs.program import SPLITS, Program
 from programs.signature import signature_fields
+from programs.together import together
 
 QUESTIONS = 4
 TEACHER_QUESTIONS = (

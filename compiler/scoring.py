@@ -18,7 +18,6 @@ from compiler.errors import CompilerError, MetricFailed
 from compiler.evaluation.answers import Answer, Fault
 from compiler.events import Event, Scored, Stage
 from compiler.ledger import RecordedReply
-from compiler.together import in_turn
 from engine.errors import ContextWindowExceeded, EngineError, EngineRequestRefused
 from engine.lm import engine_error_behind
 from programs.ensemble import EnsembleExecutor
@@ -26,6 +25,7 @@ from programs.errors import CheckFailed, ProgramError
 from programs.execution import Delta, Executor, Model, Outcome, PlanExecutor, RunFailed
 from programs.measuring import Measured, measure
 from programs.program import Metric
+from programs.together import in_turn
 
 Trace = list[tuple[Any, Mapping[str, Any], Mapping[str, Any]]]
 """Calls in their order: the predictor, its inputs, its prediction."""

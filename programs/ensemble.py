@@ -6,8 +6,7 @@ name.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from programs.execution import Model, Outcome, PlanExecutor, RunFailed, Step
 from programs.plan import Field, Plan, complete_inputs, plan_as_dict, read_plan
 from programs.reader import FieldDelta
 from programs.reducers import REDUCERS, refusal
+from programs.together import together
 
 FEWEST_MEMBERS, MOST_MEMBERS = 2, 16
 
@@ -91,7 +91,7 @@ class EnsembleExecutor:
             CheckFailed: a mean of answers that each hold the checks does not.
         """
         values = complete_inputs(self.plan, inputs)
-        results = await _gather([_result(member, inputs, model, params) for member in self._members])
+        results = await together([_result(member, inputs, model, params) for member in self._members])
         voting = [result for result in results if isinstance(result, Outcome) and result.complete]
         if not voting:
             return _without_votes(results)
@@ -146,17 +146,6 @@ def _steps(results: Sequence[Result], last: Result) -> tuple[Step, ...]:
     """All that was paid for. An outcome ends as its last step did, so the winner's come last."""
     others = [step for result in results if result is not last for step in result.steps]
     return (*others, *last.steps)
-
-
-async def _gather(runs: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """All results in order; when one fails or the caller leaves, the others are stopped."""
-    tasks = [asyncio.ensure_future(run) for run in runs]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _member(number: int, data: Mapping[str, Any]) -> Plan:

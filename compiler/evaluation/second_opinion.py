@@ -20,9 +20,9 @@ from compiler.evaluation.statistics import paired_test, rank_correlation
 from compiler.events import Apart, Disagreement, Event, Log, SecondOpinion
 from compiler.scoring import AT_ONCE, Judge
 from compiler.split import Examples
-from compiler.together import in_turn
 from engine.errors import EngineError
 from programs.measuring import Measured, metric_name
+from programs.together import in_turn
 
 HIGH, LOW = 2 / 3, 1 / 3
 MOST_EXAMPLES = 5  # of each kind

@@ -18,8 +18,8 @@ from compiler.bench import Bench, Shown
 from compiler.candidate import Candidate, Demo
 from compiler.optimizers.expected import Runs
 from compiler.optimizers.labeled import Drawn, draw, labelled_demos
-from compiler.together import together
 from programs.data import content_key
+from programs.together import together
 
 RETRY_TEMPERATURE = 1.0  # a second round at temperature 0 would say the same again
 

@@ -17,8 +17,8 @@ from dspy.utils.exceptions import AdapterParseError
 from compiler.calls import RecordedModel
 from compiler.optimizers.crossing import Crossing
 from compiler.scoring import Scorer
-from compiler.together import together
 from engine.pair import AsynchronousEngine
+from programs.together import together
 
 BLANK = " "  # DSPy ends a search for an empty reply; a blank one is only a bad instruction
 

@@ -20,7 +20,7 @@ import dspy
 from compiler.candidate import PLAIN, Candidate
 from compiler.evaluation.answers import Answer
 from compiler.events import CandidateScored, Event, Scored
-from compiler.together import together
+from programs.together import together
 
 _EXACT = 1e-9  # sums of scores that differ by less are the same
 

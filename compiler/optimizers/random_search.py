@@ -19,7 +19,7 @@ from compiler.optimizers.bootstrap import BootstrapFewShot
 from compiler.optimizers.expected import Runs
 from compiler.optimizers.labeled import LabeledFewShot
 from compiler.optimizers.race import Race
-from compiler.together import together
+from programs.together import together
 
 RACED = 0.35  # of all dev runs, so many were made on average before the winner was certain; see docs/log.md
 SEED_STEP = 10_000  # between the candidates' seeds of one build seed and those of the next

@@ -12,7 +12,6 @@ from compiler.charge import Unknown
 from compiler.errors import CeilingExceeded, SearchEnded
 from compiler.ledger import Ledger, total
 from compiler.spending import Ceiling, Reserve, Spending
-from compiler.together import together
 from engine.chat import Delta, Reply
 from engine.errors import (
     ContextWindowExceeded,
@@ -21,6 +20,7 @@ from engine.errors import (
     EngineServerError,
     EngineUnreachable,
 )
+from programs.together import together
 from tests.compiler.scripted import Adder
 
 GREEDY: Mapping[str, object] = {"temperature": 0.0, "max_tokens": 9}

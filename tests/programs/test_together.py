@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from compiler.together import in_turn, together
+from programs.together import in_turn, together
 
 
 async def test_results_come_in_the_order_of_what_was_asked() -> None:
