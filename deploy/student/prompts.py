@@ -53,10 +53,12 @@ class Prompts:
         reply = self._fill(("assistant", *outputs), outputs)
         return [Turn("user", user), Turn("assistant", reply, learned)]
 
-    def incomplete(self, inputs: dict[str, str], outputs: dict[str, str]) -> list[Turn]:
-        """A demonstration that lacks some outputs."""
+    def incomplete(
+        self, inputs: dict[str, str], outputs: dict[str, str], learned: bool = False
+    ) -> list[Turn]:
+        """A demonstration that lacks some inputs or outputs."""
         user = self._fill(("partial", *inputs), inputs)
-        return [Turn("user", user), Turn("assistant", self._fill(("lacking", *outputs), outputs))]
+        return [Turn("user", user), Turn("assistant", self._fill(("lacking", *outputs), outputs), learned)]
 
     def _fill(self, key: tuple[str, ...], values: dict[str, str]) -> str:
         if key not in self._kept:
@@ -75,10 +77,14 @@ class Prompts:
         if kind == "user":
             text = adapter.format_user_message_content(signature, values, main_request=last == "reminded")
         elif kind == "assistant":
+            # An earlier turn may lack the reasoning, which a chat does not bring.
+            for name in signature.output_fields:
+                signature = signature if name in values else signature.delete(name)
             text = adapter.format_assistant_message_content(signature, values)
         else:
             last_output = [*signature.output_fields][-1]
-            given = {**dict.fromkeys([*signature.input_fields, last_output], _MARK), **values}
+            lacking = [] if kind == "partial" else signature.input_fields
+            given = {**dict.fromkeys([*lacking, last_output], _MARK), **values}
             user, assistant = adapter.format_demos(signature, [given])
             text = user["content"] if kind == "partial" else assistant["content"]
         return str(text)
