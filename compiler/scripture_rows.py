@@ -9,10 +9,12 @@ import hashlib
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from compiler.errors import DataTooSmall
+from compiler.scripture_deeds import PERSONS, read_deed
 from programs.program import SPLITS, Split
 from programs.references import Reference, read_reference
 from programs.scripture import Tables, Verse, Word
@@ -97,6 +99,7 @@ class Material:
     context: Sequence[Verse]
     target: Target
     rng: random.Random
+    deed: str = ""
 
     def row(self, kind: str, question: str, reasoning: str, answer: str, **more: Any) -> Row:
         return {
@@ -188,8 +191,43 @@ def second_follow_up(made: Material) -> Row:
     return made.row("second_follow_up", question, made.listed, word.gloss, history=said, answers=answers)
 
 
-SINGLE: tuple[Make, ...] = (strongs_of_word, original_word, gloss_of_strongs, find_verse, cross_references)
-FOLLOW_UPS: tuple[Make, ...] = (follow_up, second_follow_up)
+def who(made: Material) -> Row | None:
+    about = _of_a_deed(made)
+    if about is None:
+        return None
+    word = about.target.word
+    question = f"Who {about.deed} in {made.verse.ref}?"
+    return about.row("who", question, about.listed, _named(word), key_terms=[key_term(word)])
+
+
+def meaning_of_who(made: Material) -> Row | None:
+    about = _of_a_deed(made)
+    if about is None:
+        return None
+    word = about.target.word
+    said = [{"question": f"Who {about.deed} in {made.verse.ref}?", "answer": _named(word)}]
+    question = "What does that word mean here?"
+    answers = list(dict.fromkeys([word.gloss, _head(word.gloss), about.target.written.lower()]))
+    return about.row("meaning_of_who", question, about.listed, word.gloss, history=said, answers=answers)
+
+
+def _of_a_deed(made: Material) -> Material | None:
+    """The same about the word for a person of whom the verse says something, with what it says."""
+    persons = {
+        one.written: one
+        for one in targets(made.tables, made.verse)
+        if one.word.gloss in PERSONS
+        or (one.written[1:] and one.written[0].isupper() and one.written.lower() == one.word.gloss.lower())
+    }
+    deed = read_deed(made.verse.text, persons)
+    return None if deed is None else replace(made, target=persons[deed.person], deed=deed.clause)
+
+
+SINGLE: tuple[Make, ...] = (
+    *(strongs_of_word, original_word, gloss_of_strongs),
+    *(find_verse, cross_references, who),
+)
+FOLLOW_UPS: tuple[Make, ...] = (follow_up, second_follow_up, meaning_of_who)
 
 
 class _Maker:
@@ -261,6 +299,7 @@ def _head(gloss: str) -> str:
     return next((word for word in words if word.lower() not in ("to", "be", "a", "the")), "")
 
 
+@lru_cache(maxsize=50_000)
 def _stem(word: str) -> str:
     plain = bare(word)
     ending = next((end for end in _ENDINGS if plain.endswith(end) and len(plain) - len(end) > 2), "")
