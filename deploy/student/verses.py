@@ -28,8 +28,9 @@ INSTRUCTIONS = (
 # Glosses of the sample by what they can be in a sentence; either language has a share of each.
 _GLOSSES = {
     "WHO": "God LORD lord Abraham Abram Moses Noah Elijah Jonah Immanuel David Jesus Christ Peter",
-    "PERSON": """angel devil woman father mother man brother son child servant shepherd nation people
-        neighbour teacher ruler prince friend enemy sinner saviour redeemer witness fool serpent firstborn""",
+    "PERSON": """angel woman father mother man brother son child servant shepherd nation people
+        neighbour teacher ruler prince friend saviour redeemer witness firstborn""",
+    "FOE": "devil enemy fool serpent sinner",
     "PLACE": "ground earth house mountain sea valley heaven city kingdom world fortress rock refuge path way",
     "THING": """stone wing light sign fire flesh sacrifice rose spear sword word flame bread cloud dust tree
         fruit lamp sandal rod shield lamb lily bow bush storm ladder chariot grass flower eye hand foot mouth
@@ -38,8 +39,9 @@ _GLOSSES = {
     "QUALITY": """faith truth wisdom kindness mercy grace joy peace hope love power strength glory justice
         righteousness knowledge insight life anger trouble darkness death patience fear pride guilt rescue
         help""",
-    "KIND": """great new strong clean good holy merciful gracious righteous wicked small soft happy seventh
-        old poor faithful kind sharp useful first last deceitful""",
+    "KIND": """great new strong clean good holy merciful gracious righteous small soft happy seventh
+        old poor faithful kind sharp useful first last""",
+    "EVIL": "deceitful wicked poor sharp",
 }
 # What is done to somebody or something, what is done to somebody, and what is simply done; with its past.
 DONE = {
@@ -133,7 +135,10 @@ SENTENCES = (
     "I give you a KIND THING and a KIND THING.",
     "I will DO the THING and DO_TO the PERSON.",
     "You are the THING of the PLACE; a THING on a PLACE is KIND.",
-    "There is no KIND QUALITY than to DO the THING.",
+    "There is no QUALITY like the QUALITY of WHO.",
+    "Then WHO judged the EVIL FOE in the PLACE.",
+    "WHO saw the FOE and took the KIND THING.",
+    "The FOE of the PERSON fled, and the EVIL FOE with him.",
     "As a PERSON DOES the THING, so WHO DOES the PERSON.",
 )
 _PASTS: Mapping[str, Mapping[str, str]] = {"DONE": DONE, "DONE_TO": DONE_TO, "SIMPLY": SIMPLY}
