@@ -39,9 +39,10 @@ def test_the_wheel_carries_what_a_report_is_drawn_with(names: set[str]) -> None:
     assert {"compiler/report/templates/report.html.jinja", "compiler/report/templates/report.css"} <= names
 
 
-def test_the_wheel_carries_the_sample_that_a_program_is_built_on(names: set[str]) -> None:
+def test_the_wheel_carries_the_samples_that_programs_are_built_on(names: set[str]) -> None:
+    rows = {f"programs/tasks/gsm8k_sample/{split}.jsonl" for split in ("train", "dev", "test")}
     sample = {f"programs/tasks/hotpotqa_sample/{name}.jsonl" for name in ("corpus", "train", "dev", "test")}
-    assert sample <= names
+    assert rows | sample <= names
 
 
 def test_the_wheel_carries_the_sample_of_scripture_and_where_the_rest_is_published(names: set[str]) -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from programs.data import HubDataset, benchmark_rows, data_folder
 from programs.metrics import numeric_match
 from programs.program import Chat, Program, Sampling, Split
+from programs.tasks.gsm8k_rows import word_problems
 
 if TYPE_CHECKING:
     import dspy
-
-HUB = HubDataset("openai/gsm8k", "main", {"train": "train", "test": "test"})
-# The published solutions note every sum as <<2*3=6>> for a calculator that no chat model has.
-_CALCULATOR = re.compile(r"<<[^<>]*>>")
 
 # Written for this file: question, working, answer.
 HANDPICKED = (
@@ -62,8 +57,9 @@ def examples(split: Split) -> Sequence[dspy.Example]:
     """Problems with their published solution as reasoning; a split that the source lacks is empty."""
     import dspy
 
-    rows = (_read(row) for row in benchmark_rows("gsm8k", split, HUB, data_folder()))
-    return [dspy.Example(**row).with_inputs("question") for row in rows]
+    rows = [problem._asdict() for problem in word_problems(split)]
+    told = ({name: text for name, text in row.items() if text} for row in rows)
+    return [dspy.Example(**row).with_inputs("question") for row in told]
 
 
 def handpicked() -> Sequence[dspy.Example]:
@@ -74,17 +70,6 @@ def handpicked() -> Sequence[dspy.Example]:
         dspy.Example(question=question, reasoning=reasoning, answer=answer).with_inputs("question")
         for question, reasoning, answer in HANDPICKED
     ]
-
-
-def _read(row: Mapping[str, Any]) -> dict[str, str]:
-    """Either form: rationale and number apart, or together as published, parted by `####`."""
-    worked_out, _, number = str(row["answer"]).rpartition("####")
-    reasoning = _CALCULATOR.sub("", str(row.get("rationale", worked_out))).strip()
-    return {
-        "question": str(row["question"]),
-        "answer": number.strip().replace(",", ""),
-        **({"reasoning": reasoning} if reasoning else {}),
-    }
 
 
 program = Program(

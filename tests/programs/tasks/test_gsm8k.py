@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,22 +32,22 @@ def examples(split: str, **environment: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_both_published_forms_of_a_row_read_alike(tmp_path: Path) -> None:
+def test_a_published_solution_is_the_reasoning_of_an_example(tmp_path: Path) -> None:
     (tmp_path / "gsm8k").mkdir()
-    whole = {"question": "How many?", "answer": "He has 2*600=<<2*600=1200>>1200.\n#### 1,200"}
-    parted = {"question": "How many?", "answer": "1200", "rationale": "He has 2*600=<<2*600=1200>>1200."}
-    lines = "\n".join(json.dumps(row) for row in (whole, parted))
-    (tmp_path / "gsm8k" / "train.jsonl").write_text(lines)
-    one, two = examples("train", SMALLFORGE_DATA=str(tmp_path))
-    assert one == two == {"question": "How many?", "reasoning": "He has 2*600=1200.", "answer": "1200"}
+    row = {"question": "How many?", "answer": "He has 2*600=<<2*600=1200>>1200.\n#### 1,200"}
+    lines = [json.dumps(row), json.dumps({"question": "How many?", "answer": "3"})]
+    (tmp_path / "gsm8k" / "train.jsonl").write_text("\n".join(lines))
+    worked, bare = examples("train", SMALLFORGE_DATA=str(tmp_path))
+    assert worked == {"question": "How many?", "reasoning": "He has 2*600=1200.", "answer": "1200"}
+    assert bare == {"question": "How many?", "answer": "3"}
     assert examples("test", SMALLFORGE_DATA=str(tmp_path)) == []
 
 
-def test_without_a_source_one_sentence_names_both() -> None:
-    # An isolated look-up of the library: whether or not it is installed, nothing can be fetched here.
-    sentence = examples("train", HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HOME="/nonexistent")
-    assert "set SMALLFORGE_DATA to a folder that holds gsm8k/train.jsonl" in sentence
-    assert "`datasets` library" in sentence
+def test_without_a_setting_the_examples_are_the_sample() -> None:
+    train = examples("train")
+    assert len(train) == 60 and {*train[0]} == {"question", "answer", "reasoning"}
+    assert all("<<" not in example["reasoning"] for example in train)
+    assert all(re.fullmatch(r"\d+", example["answer"]) for example in train)
 
 
 def test_the_number_counts_and_not_how_it_is_written() -> None:

@@ -15,7 +15,7 @@ from programs.program import SPLITS
 from programs.tasks import arithmetic, gsm8k, order_entry, passage_qa
 
 
-@pytest.mark.parametrize("name", ["arithmetic", "order_entry", "passage_qa", "scripture_qa"])
+@pytest.mark.parametrize("name", ["arithmetic", "gsm8k", "order_entry", "passage_qa", "scripture_qa"])
 def test_no_hand_picked_example_is_in_a_split(name: str) -> None:
     program = load_program(name)
     assert program.handpicked is not None
