@@ -28,11 +28,12 @@ class Turn:
 
 
 class Prompts:
-    """The turns of one program with a single predictor."""
+    """The turns of one predictor: the program's only one, or that of the given name."""
 
-    def __init__(self, module: dspy.Module) -> None:
-        ((_, predictor),) = module.named_predictors()
-        signature: Any = predictor.signature
+    def __init__(self, module: dspy.Module, name: str | None = None) -> None:
+        predictors = dict(module.named_predictors())
+        (only,) = [name] if name else predictors
+        signature: Any = predictors[only].signature
         self._adapter, self._signature = ProgramAdapter(), signature
         self._kept: dict[tuple[str, ...], str] = {}
 

@@ -85,7 +85,7 @@ def as_example(question: Question) -> dspy.Example:
         question=question.text,
         titles=list(question.titles),
         answer=question.answer,
-        **_worked(question.text, question.supporting()),
+        **worked(question.text, question.supporting()),
     ).with_inputs("question")
 
 
@@ -98,7 +98,7 @@ def handpicked() -> Sequence[dspy.Example]:
     return found
 
 
-def _worked(question: str, supporting: Sequence[Passage]) -> dict[str, Any]:
+def worked(question: str, supporting: Sequence[Passage]) -> dict[str, Any]:
     """The steps of a right run: the paragraph nearest to the question is found, the other one asked for."""
     if len(supporting) != 2:
         return {}
