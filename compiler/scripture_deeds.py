@@ -45,9 +45,9 @@ _DEEDS = frozenset((_PAST + _PRESENT).split())
 _BEING = re.compile(r"(?:is|was) (?:a|my|our|the|merciful|righteous|good|gracious|great|holy)\b|will \w+ \w+")
 _ALONE = frozenset(_INTRANSITIVE.split())
 _DANGLING = frozenset(_JOINING.split())
-# Too short for what these begin: `Thomas called Didymus`, `God told Moses: ...`.
-_SHORT = re.compile(r"(?:called|told) \S+$")
-_SAID = re.compile(r"said (?=unto |to )")
+# Too little: `Thomas called Didymus`, `God told Moses: ...`, `Aaron took as Moses commanded`.
+_LITTLE = re.compile(r"(?:called|told) \S+$|\w+ (?:after|as|because|when)\b")
+_SAID = re.compile(r"^said (?=unto |to )")
 
 
 class Deed(NamedTuple):
@@ -71,11 +71,11 @@ def read_deed(text: str, persons: Collection[str]) -> Deed | None:
 
 def _asked(clause: str) -> str | None:
     """The clause as a question has it, or nothing if it does not stand by itself."""
-    spoken = _SAID.sub("spoke ", clause, count=1) if clause.startswith("said ") else clause
+    spoken = _SAID.sub("spoke ", clause).removesuffix(" and said")
     words = spoken.split()
     if len(words) > _LONGEST or words[-1].lower() in _DANGLING or "who" in words or "which" in words:
         return None
-    if _SHORT.match(spoken):
+    if _LITTLE.match(spoken):
         return None
     if len(words) == 1:
         return spoken if spoken in _ALONE else None

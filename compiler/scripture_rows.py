@@ -22,6 +22,7 @@ from programs.scripture_metrics import bare
 
 SHARES: Mapping[Split, int] = {"train": 6, "dev": 2, "test": 2}
 NEIGHBOURS = 2  # verses beside the one that is asked about
+ROUNDS = 20  # through all verses without a new question, before a kind has none left
 LEAST_WORDS = 3  # of a quotation that is to be found
 _WORD = re.compile(r"[A-Za-z]+")
 _ENDINGS = ("ing", "eth", "ed", "es", "s", "e")
@@ -216,8 +217,7 @@ def _of_a_deed(made: Material) -> Material | None:
     persons = {
         one.written: one
         for one in targets(made.tables, made.verse)
-        if one.word.gloss in PERSONS
-        or (one.written[1:] and one.written[0].isupper() and one.written.lower() == one.word.gloss.lower())
+        if one.word.gloss in PERSONS or _is_name(one)
     }
     deed = read_deed(made.verse.text, persons)
     return None if deed is None else replace(made, target=persons[deed.person], deed=deed.clause)
@@ -241,19 +241,17 @@ class _Maker:
                 self._having.setdefault(id, []).append(verse)
 
     def take(self, kinds: Sequence[Make], count: int, split: Split) -> list[Row]:
-        """So many different rows, the kinds in turn."""
+        """So many different rows, the kinds in turn as long as each finds new ones."""
         found: dict[str, Row] = {}
-        barren = 0
-        for number, verse in enumerate(self._rounds()):
-            if len(found) == count:
-                break
-            row = self._row(verse, kinds[number % len(kinds)])
-            key = "" if row is None else f"{row['question']} {row['history']}"
-            barren = barren + 1 if row is None or key in found else 0
-            if row is not None:
-                found.setdefault(key, row)
-            if barren > 4 * len(self._verses) * len(kinds):
-                break
+        size = len(self._verses)
+        # Each kind begins elsewhere, so that a verse is asked about in one way before it is in others.
+        walks = {kind: self._new(kind, at * size // len(kinds), found) for at, kind in enumerate(kinds)}
+        while walks and len(found) < count:
+            for kind in list(walks):
+                if not next(walks[kind], False):
+                    del walks[kind]
+                if len(found) == count:
+                    break
         if len(found) < count:
             raise DataTooSmall(
                 f"the tables ({len(self._tables)} verses) hold {len(found):,} different questions of the "
@@ -261,9 +259,19 @@ class _Maker:
             )
         return list(found.values())
 
-    def _rounds(self) -> Iterator[Verse]:
-        while self._verses:
-            yield from self._verses
+    def _new(self, kind: Make, first: int, found: dict[str, Row]) -> Iterator[bool]:
+        """Adds a row of that kind at each step; ends where many rounds of all verses gave none."""
+        barren = 0
+        while barren < ROUNDS * len(self._verses):
+            row = self._row(self._verses[first % len(self._verses)], kind)
+            first += 1
+            key = "" if row is None else f"{row['question']} {row['history']}"
+            if row is None or key in found:
+                barren += 1
+                continue
+            found[key] = row
+            barren = 0
+            yield True
 
     def _row(self, verse: Verse, kind: Make) -> Row | None:
         known = targets(self._tables, verse)
@@ -304,6 +312,12 @@ def _stem(word: str) -> str:
     plain = bare(word)
     ending = next((end for end in _ENDINGS if plain.endswith(end) and len(plain) - len(end) > 2), "")
     return plain.removesuffix(ending) if ending else plain
+
+
+def _is_name(one: Target) -> bool:
+    """Written with a capital in the text and in the gloss: at the start of a verse any word has one."""
+    gloss = one.word.gloss
+    return len(gloss) > 1 and gloss[0].isupper() and one.written.lower() == gloss.lower() != one.written
 
 
 def _place(ref: str) -> Reference:

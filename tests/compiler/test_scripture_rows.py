@@ -1,9 +1,23 @@
 from __future__ import annotations
 
+from collections import Counter
+from random import Random
+
 import pytest
 
 from compiler.errors import DataTooSmall
-from compiler.scripture_rows import Counts, generate_rows, portion, share_of, targets
+from compiler.scripture_rows import (
+    FOLLOW_UPS,
+    SINGLE,
+    Counts,
+    Material,
+    Target,
+    generate_rows,
+    portion,
+    share_of,
+    targets,
+    who,
+)
 from programs.program import SPLITS
 from programs.references import read_reference, read_references
 from programs.scripture import SAMPLE, Tables, Verse, Word, open_tables, read_ids
@@ -52,6 +66,36 @@ def test_a_word_is_asked_about_only_where_it_can_stand_for_one_original_word() -
         ("loved", "H0001"),
         ("king", "H0003"),
     ]
+
+
+def test_who_did_something_is_asked_and_then_what_that_word_means() -> None:
+    rows = [row for split in SPLITS for row in generate_rows(TABLES, Counts(0, 60), 3)[split]]
+    (row,) = [row for row in rows if row["type"] == "meaning_of_who" and row["ref"] == "Genesis 1:1"]
+    asked = "Who made the heavens and the earth in Genesis 1:1?"
+    assert row["history"] == [{"question": asked, "answer": "H0430 elohim"}]
+    assert (row["question"], row["answer"]) == ("What does that word mean here?", "God")
+    assert row["reasoning"] == 'Genesis 1:1 lists H0430 אֱלֹהִים (elohim) "God".'
+
+
+def test_a_word_that_begins_a_verse_is_no_name() -> None:
+    words = {"H0001": Word("H0001", "א", "a", "this"), "H0002": Word("H0002", "ב", "b", "Abram")}
+    verses = {
+        (1, 1, 1): Verse("Genesis 1:1", "This is the law.", ("H0001",)),
+        (1, 1, 2): Verse("Genesis 1:2", "Abram is the man.", ("H0002",)),
+    }
+    tables = Tables(verses, words, "here")
+    rows = [who(Material(tables, verse, [verse], Target("x", words["H0001"]), Random(1))) for verse in tables]
+    assert [row and row["question"] for row in rows] == [None, "Who is the man in Genesis 1:2?"]
+
+
+def test_every_kind_of_question_is_asked_as_often_as_its_verses_allow() -> None:
+    singles, talks = (
+        {row["type"] for split in SPLITS for row in ROWS[split] if bool(row["history"]) == talk}
+        for talk in (False, True)
+    )
+    assert singles == {kind.__name__ for kind in SINGLE} and talks == {kind.__name__ for kind in FOLLOW_UPS}
+    counts = Counter(row["type"] for row in ROWS["train"] if not row["history"])
+    assert set(counts.values()) == {10}
 
 
 def test_tables_that_hold_too_few_questions_say_how_many() -> None:

@@ -41,7 +41,7 @@ def test_the_sample_has_rows_for_every_split_and_no_check_refuses_their_labels()
 
 
 def test_the_sample_is_what_the_generator_makes_of_the_sample_tables() -> None:
-    made = generate_rows(open_tables(SAMPLE), Counts(200, 40), seed=7)
+    made = generate_rows(open_tables(SAMPLE), Counts(240, 60), seed=7)
     for split in SPLITS:
         path = rows_file(split, None)
         assert path is not None
