@@ -20,6 +20,7 @@ from programs.references import Reference, read_reference
 
 SAMPLE = Path(__file__).parent / "tasks" / "scripture"
 MOST_VERSES = 30  # in one context
+MOST_ABSENT = 5  # that are named one by one
 LONGEST_CONTEXT = 12_000  # characters
 _ID = re.compile(r"(?<![^\W_])([HG])0*(\d{1,4})[A-Za-z]?(?![^\W_])", re.IGNORECASE)
 # What a file may be called, the first one found counts.
@@ -86,17 +87,24 @@ class Tables:
 
     def context(self, references: Sequence[Reference]) -> str:
         """The verses of all references with their words, as a program's input; says which are not there."""
-        parts: list[str] = []
         verses: dict[str, Verse] = {}
+        missing: list[str] = []
         for reference in references:
-            found = self.verses(reference)
-            verses |= {verse.ref: verse for verse in found}
-            if not found:
-                parts.append(f"{reference} is not in these tables.")
-        shown = _fitting([self.passage(verse) for verse in list(verses.values())[:MOST_VERSES]])
-        if len(shown) < len(verses):
-            parts.append(f"({len(verses) - len(shown)} more verses are left out.)")
-        return "\n\n".join([*shown, *parts])
+            if found := self.verses(reference):
+                verses |= {verse.ref: verse for verse in found}
+            else:
+                missing.append(self.absent(str(reference)))
+        parts = _fitting([self.passage(verse) for verse in list(verses.values())[:MOST_VERSES]])
+        left = [(len(verses) - len(parts), "verses are left out"), (len(missing) - MOST_ABSENT, "are absent")]
+        parts += missing[:MOST_ABSENT]
+        return "\n\n".join([*parts, *(f"({count} more {what}.)" for count, what in left if count > 0)])
+
+    def absent(self, ref: str) -> str:
+        """What is said of a verse that is not there: to the model, and through it to who asked."""
+        if Path(self.source) != SAMPLE:
+            return f"{ref} is not in these tables."
+        full = f"name full tables with --tables DIR or {DATA_VARIABLE}"
+        return f"{ref} is not in the small bundled sample: {full}."
 
     def passage(self, verse: Verse) -> str:
         return passage(verse.ref, verse.text, map(str, self.words_of(verse)))

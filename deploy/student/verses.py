@@ -185,7 +185,7 @@ class Verses:
         self._real = {tongue: [one for one in shown if one[0].ids[0][0] == tongue] for tongue in "HG"}
         books = [book for book in BOOKS if book.name not in _ONE_CHAPTER]
         self._books = {tongue: [book for book in books if book.hebrew == (tongue == "H")] for tongue in "HG"}
-        self._words = tables.words
+        self._sample, self._words = tables, tables.words
         self._syllables = _SYLLABLES.split()
         self._ids = {tongue: [id for id in tables.words if id[0] == tongue] for tongue in "HG"}
         self._kinds = {
@@ -241,7 +241,7 @@ class Verses:
         ref = self._ref(rng, rng.choice("HG"))[0]
         tables = self._tables(rng, False, 1)
         (verse,) = tables
-        made = Material(tables, verse, [], Target("light", next(iter(tables.words.values()))), rng)
+        made = Material(tables, verse, [], Target("light", Word("", "", "", "")), rng)
         asked = rng.choice(
             (
                 what_it_says(replace(made, verse=Verse(ref, "", ())))["question"],
@@ -249,9 +249,9 @@ class Verses:
                 f"Who spoke in {ref}?",
             )
         )
-        if rng.random() < 0.5:
-            told = f"{ref} is not in these tables."
-            return made.row("lacking", asked, told, told) | {"context": told}
+        if rng.random() < 0.6:
+            told = rng.choice((self._sample, self._sample, tables)).absent(ref)
+            return made.row("lacking", asked, f"{ref} is not given.", told) | {"context": told}
         asked = rng.choice(
             ("Who spoke?", 'What is the Hebrew word for "light"?', "What does that verse say?")
         )

@@ -10,7 +10,7 @@ import pytest
 
 from programs.errors import DataInvalid
 from programs.references import read_references
-from programs.scripture import MOST_VERSES, SAMPLE, open_tables, read_ids
+from programs.scripture import MOST_ABSENT, MOST_VERSES, SAMPLE, Tables, open_tables, read_ids
 
 TABLES = open_tables(SAMPLE)
 
@@ -25,8 +25,17 @@ def test_a_context_shows_verses_with_their_words_and_says_what_is_missing() -> N
     assert context == (
         "Genesis 1:3 God spoke, and there was light.\n"
         'Strong\'s: H0430 אֱלֹהִים (elohim) "God"; H0216 אוֹר (or) "light"\n\n'
+        "Nahum 9:1 is not in the small bundled sample: name full tables with --tables DIR or SMALLFORGE_DATA."
+    )
+    assert Tables({}, {}, "elsewhere").context(read_references("Nahum 9:1")) == (
         "Nahum 9:1 is not in these tables."
     )
+
+
+def test_of_many_verses_that_are_missing_a_few_are_named() -> None:
+    context = TABLES.context(read_references("Gen 1:3; " + "; ".join(f"Nahum 9:{n}" for n in range(1, 90))))
+    assert context.count("is not in") == MOST_ABSENT
+    assert context.endswith(f"\n\n({89 - MOST_ABSENT} more are absent.)")
 
 
 def test_a_range_and_a_chapter_are_the_verses_that_are_there() -> None:
