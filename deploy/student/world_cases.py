@@ -95,7 +95,7 @@ def _said(start: Thing, end: Thing) -> dict[str, str]:
 
 
 def _place(thing: Thing) -> str:
-    return "village" if thing.facts["noun"] == "village" else "town"
+    return noun if (noun := thing.facts["noun"]) in ("village", "city") else "town"
 
 
 def _compared(rng: random.Random, world: World) -> _Drawn:

@@ -28,6 +28,7 @@ _LATER = {
     "died": ("born", range(52, 95)),
     "from": ("born", range(28, 44)),
     "lost": ("built", range(4, 60)),
+    "yearly": ("started", range(3, 30)),
     "closed": ("started", range(20, 150)),
     "until": ("from", range(2, 9)),
 }
@@ -65,7 +66,7 @@ class World:
     def __init__(self, rng: random.Random, taken: Collection[str] = ()) -> None:
         self.country = rng.choice(WORDS["land"]) + rng.choice(WORDS["ending"])
         self.things: list[Thing] = []
-        self._rng, self._names, self._superlatives = rng, set(taken), set[str]()
+        self._rng, self._names, self._superlatives = rng, {*taken, *WORDS["county"]}, set[str]()
 
     def thing(self, kind: str) -> Thing:
         """A new one, known by its name alone."""
@@ -146,7 +147,8 @@ def tellings(kind: str, wanted: tuple[str, ...] = ()) -> tuple[Telling, ...]:
             told = [*_facts(first), *_facts(second)]
             # Some facts follow from what they are linked to, so links come first.
             told.sort(key=lambda name: name not in LINKS and name != "maker")
-            if len({*told}) == len(told) and {*told} >= {*wanted}:
+            twice = len({*told}) < len(told) or {"mountain", "hills"} <= {*told}
+            if not twice and {*told} >= {*wanted}:
                 superlative = "country" in told and kind != "politician"
                 found.append(Telling((first, second), tuple(told), superlative))
     return tuple(found)

@@ -47,7 +47,10 @@ KINDS = {
         "town",
         False,
         ("{stem}{end}", "{stem}{end}", "{bird} {spot}", "{stem} {spot}"),
-        ("market town", "hill town", "mill town", "spa town", "railway town", "fishing port", "village"),
+        (
+            *("market town", "hill town", "mill town", "spa town", "railway town", "university town"),
+            *("fishing port", "seaport", "village", "village", "city"),
+        ),
         (
             "{N} is a {noun} on the {river}.",
             "{N} is a {noun} in the county of {county}.",
@@ -55,12 +58,15 @@ KINDS = {
             "{N} is a {noun} at the northern end of {lake}.",
             "{N} is the only {noun} on the {island}.",
             "{N} is the largest {noun} of {country} and lies in the county of {county}.",
+            "{N} is the capital of {country} and the seat of its parliament.",
+            "{N} is a {noun} in the county of {county} where three roads meet.",
         ),
         (
             "It has been known for its {craft} since {since}, and its fair is held on the first {day} "
             "of {month}.",
             "Its town hall is roofed with {roof}.",
             "It had {people} inhabitants in 1990.",
+            "It stands where the {river} meets the sea and had {people} inhabitants in 1990.",
             "It had {people} inhabitants in 1990, and every fourth of them was a {trade}.",
             "Its fleet catches {catch}, and its harbour was rebuilt after the storm of {storm}.",
             "It has a {wares} market and {people} inhabitants.",
@@ -102,6 +108,14 @@ KINDS = {
         ),
         ("It was first climbed in {climbed}.", "It was first climbed in {climbed} by {founders}."),
     ),
+    "pass": Kind(
+        "pass",
+        False,
+        ("{stem} Pass", "{short} Pass"),
+        ("mountain pass",),
+        ("{N} is a mountain pass of {height} in the county of {county}.",),
+        ("The road over it is closed from {month} to March.", "It was first crossed by {founders}."),
+    ),
     "hills": Kind(
         "hills",
         True,
@@ -116,7 +130,7 @@ KINDS = {
         ("Isle of {short}",),
         ("island",),
         ("{N} is an island {distance} off the coast of {county}.",),
-        ("Its people speak a dialect called {dialect}.", "It is known for its {wares} and its {birds}."),
+        ("Its people speak a dialect called {dialect}.", "It is known for its {fish} and its {birds}."),
     ),
     "cape": Kind(
         "cape",
@@ -145,13 +159,15 @@ KINDS = {
         ("{she} scored {goals} goals, more than any other player of {football}.",),
     ),
     "chess player": _person("chess player", "{she} won the {port} tournament {number} times."),
-    "film director": _person("film director", "{she} began as a {trade}."),
+    "film director": _person(
+        "film director", "{she} began as a {trade}.", "{she} began with theatre scenery."
+    ),
     "mathematician": _person("mathematician", "{she} taught at the {university} and worked on {puzzles}."),
     "aviator": _person("aviator", "{she} was the first to fly over {mountain}."),
     "politician": _person("politician", "{she} was {office} of {country} from {from} to {until}."),
     "sculptor": _person("sculptor", "{she} worked in {matter} and in blown glass."),
     "poet": _person("poet", "{she} worked as a {trade} until {she} was fifty."),
-    "ceramist": _person("ceramist", "{she} made glazes that are {colour} like {earth}."),
+    "ceramist": _person("ceramist", "{her} glazes are {colour} like {earth}."),
     "physician": _person(
         "physician",
         "{she} was the first woman to practise medicine in {country}.",
@@ -162,6 +178,7 @@ KINDS = {
         "by",
         "It tells of a {trade} who counts the {relics}.",
         "It is told in letters by a {trade}.",
+        "It is told in letters between two sisters.",
     ),
     "opera": _work("opera", "by", "Its last act is set on a frozen lake.", "It is about a {trade}."),
     "film": _work(
@@ -169,6 +186,7 @@ KINDS = {
         "directed by",
         "It was shot on the {island} within {number} weeks.",
         "It follows a {trade} through one winter.",
+        "It follows four students through one snowed-in term.",
     ),
     "sculpture": _work("sculpture", "by", "It stands at the entrance of the {museum}."),
     "painting": _work("painting", "by", "It hangs in the {gallery}.", "It shows a {trade}."),
@@ -181,7 +199,12 @@ KINDS = {
         ("{N} is a book of {year} by {maker}.",),
         ("It was the first of its kind with coloured plates.",),
     ),
-    "children's book": _work("children's book", "by", "A {trade} sees a comet that nobody else believes in."),
+    "children's book": _work(
+        "children's book",
+        "by",
+        "A {trade} sees a comet that nobody else believes in.",
+        "A mill owner's son sees a comet.",
+    ),
     "hall": Kind(
         "building",
         False,
@@ -302,7 +325,7 @@ KINDS = {
         True,
         ("{stem} Chess Club",),
         ("club",),
-        ("{N} was founded in {started} and has held a tournament every year since {since}.",),
+        ("{N} was founded in {started} and has held a tournament every year since {yearly}.",),
         ("It meets above a {shop}.",),
     ),
     "university": Kind(

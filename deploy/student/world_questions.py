@@ -291,7 +291,12 @@ COMPARISONS = (
         ("Which had fewer inhabitants in 1990, {a} or {b}?", "Which is smaller, {a} or {b}?"),
     ),
     Comparison(("river",), "length", ("Which is longer, {a} or {b}?",), ("Which is shorter, {a} or {b}?",)),
-    Comparison(("mountain",), "height", ("Which is higher, {a} or {b}?",), ("Which is lower, {a} or {b}?",)),
+    Comparison(
+        ("mountain", "mountain", "pass"),
+        "height",
+        ("Which is higher, {a} or {b}?",),
+        ("Which is lower, {a} or {b}?",),
+    ),
     Comparison(("lake",), "depth", ("Which is deeper, {a} or {b}?",), ("Which is less deep, {a} or {b}?",)),
 )
 
@@ -303,10 +308,15 @@ SAME = (
         (
             "Were {a} and {b} born in the same town?",
             "Did {a} and {b} come from the same town?",
+            "Were {a} and {b} born in the same village?",
             "Was {ja} born in the same town as {jb}?",
             "Were {a} and {b} born in the same place?",
         ),
-        ("Were {a} and {b} both born in {x}?", "Were both {a} and {b} born in {x}?"),
+        (
+            "Were {a} and {b} both born in {x}?",
+            "Did {a} and {b} both come from {x}?",
+            "Were both {a} and {b} born in {x}?",
+        ),
     ),
     (
         ("cathedral", "hall", "museum", "gallery"),

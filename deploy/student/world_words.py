@@ -10,12 +10,11 @@ WORDS: dict[str, tuple[str, ...]] = {
     # Parts of names.
     "stem": (
         *("Alder", "Bracken", "Corv", "Dun", "Esk", "Fallow", "Graven", "Hollin", "Isen", "Jarrow"),
-        *("Kestrel", "Lune", "Harrow", "Tarn", "Lowen", "Sorrel", "Wenna", "Birch", "Marl", "Thorn"),
-        *("Ash", "Oster", "Pell", "Quarry", "Raven", "Stan", "Vell", "Wick"),
+        *("Kestrel", "Lune", "Harrow", "Birch", "Oster", "Pell"),
     ),
     "end": (
-        *("moor", "holt", "enna", "mere", "water", "gate", "port", "by", "ford", "haven", "bruck"),
-        *("side", "wick", "dale", "stead", "combe"),
+        *("moor", "holt", "enna", "mere", "water", "gate", "port", "by", "haven", "bruck", "side"),
+        "wick",
     ),
     "spot": ("Bay", "Cross", "Ford", "Quay", "Green", "Bridge"),
     "short": (
@@ -70,7 +69,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "founders": ("slate miners", "salt traders", "monks", "shepherds", "sailors", "two sisters"),
     "craft": ("glassworks", "lace", "cider", "pottery", "bells", "clocks"),
     "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
-    "month": ("March", "April", "May", "June", "July", "August", "September", "October"),
+    "month": ("December", "March", "April", "May", "June", "July", "August", "September", "October"),
     "roof": ("green slate", "red tiles", "copper", "grey slate", "straw", "blue tiles"),
     "catch": tuple(" and ".join(pair) for pair in permutations(_FISH, 2)),
     "fish": (*_FISH, "salmon", "trout"),
