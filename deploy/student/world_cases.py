@@ -57,7 +57,7 @@ def _bridge(rng: random.Random, world: World) -> _Drawn:
     head, clause = "", ""
     if forms and rng.random() < 0.5:
         form = rng.choice(forms)
-        described = f"{start.links[route.link].facts['noun']} of {start.name}"
+        described = f"the {start.links[route.link].facts['noun']} of {start.name}"
     else:
         form = rng.choice(_forms(end.kind, asked))
         head, clause = (said.format(**_said(start, end)) for said in rng.choice(route.said))

@@ -19,10 +19,9 @@ class Kind(NamedTuple):
 
 
 def _person(job: str, *second: str) -> Kind:
-    a = "an" if job[0] in "aeiou" else "a"
     life = (
-        f"{{N}} ({{born}}-{{died}}) was {a} {job} born in {{town}}.",
-        f"{{N}} ({{born}}-{{died}}) was {a} {job} from {{town}}.",
+        f"{{N}} ({{born}}-{{died}}) was {_article(job)} {job} born in {{town}}.",
+        f"{{N}} ({{born}}-{{died}}) was {_article(job)} {job} from {{town}}.",
     )
     return Kind("person", False, ("{first} {last}",), (job,), life[:1] * 3 + life[1:], second)
 
@@ -39,7 +38,18 @@ def _work(noun: str, by: str, *second: str) -> Kind:
         "Winter at {stem}{end}",
         "The {object}wright",
     )
-    return Kind("work", False, names, (noun,), (f"{{N}} is a {noun} of {{year}} {by} {{maker}}.",), second)
+    return Kind(
+        "work",
+        False,
+        names,
+        (noun,),
+        (f"{{N}} is {_article(noun)} {noun} of {{year}} {by} {{maker}}.",),
+        second,
+    )
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" else "a"
 
 
 KINDS = {

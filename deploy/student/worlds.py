@@ -151,8 +151,10 @@ class Worlds:
                 # Nothing is missing then: the one that tells the answer is as good as any.
                 others, query = (far, *others), case.told.name
             found = _shuffled(rng, [near, *others[:2]])
-        described = style.described and case.described
-        return {"found": found, "question": case.question}, {"query": case.described if described else query}
+        # A title that stands in neither can't be asked for.
+        if case.described and (style.described or query not in found + case.question):
+            query = case.described
+        return {"found": found, "question": case.question}, {"query": query}
 
     def _passages(
         self, rng: random.Random, case: Case, style: Style, asked: bool
