@@ -32,6 +32,7 @@ from compiler.split import Parts
 from compiler.tracking.parameters import parameters_of, settings_of
 from engine.prices import Price
 from programs.data import content_key
+from programs.json_values import write_json
 
 ROW_NAMES = {"zero-shot": "before", "compiled": "after"}
 """What a contender is called in a scorecard where its role there is what counts."""
@@ -113,6 +114,7 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
         "version": result.version,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "asked": findings.asked,
+        "question": findings.lowered.executor.chat.user,
         "optimizer": findings.optimizer,
         "settings": findings.settings,
         "split": {
@@ -199,7 +201,7 @@ def scorecard_row(named: Mapping[str, Any], example: dspy.Example, answer: Answe
         "usd": answer.usd,
         "seconds": answer.seconds,
     }
-    return orjson.dumps(row, default=_plain) + b"\n"
+    return write_json(row, _plain) + b"\n"
 
 
 def _plain(value: object) -> object:

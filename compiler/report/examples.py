@@ -60,8 +60,11 @@ class Group:
     shown: Sequence[Shown] = ()
 
 
-def groups_of(rows: Sequence[Row]) -> list[Group]:
-    """What became of every example that has an answer before and after."""
+def groups_of(rows: Sequence[Row], question: str | None = None) -> list[Group]:
+    """What became of every example that has an answer before and after.
+
+    `question` names the input that an example is called by; without it the last text is taken.
+    """
     pairs = _pairs(rows)
     binary = all(side["score"] in (0, 1) for pair in pairs for side in pair)
     titles = _TITLES if binary else _GRADED_TITLES
@@ -75,7 +78,9 @@ def groups_of(rows: Sequence[Row]) -> list[Group]:
             titles[change],
             len(members),
             round(len(members) * shrunk),
-            [_shown(*pair) for pair in members[:MOST_SHOWN]] if change in ("fixed", "broken") else (),
+            [_shown(*pair, question) for pair in members[:MOST_SHOWN]]
+            if change in ("fixed", "broken")
+            else (),
         )
         for change, members in found.items()
     ]
@@ -118,13 +123,15 @@ def _change(before: float, after: float) -> Change:
     return "right" if after >= 1 else "wrong"
 
 
-def _shown(before: Row, after: Row) -> Shown:
+def _shown(before: Row, after: Row, question: str | None) -> Shown:
     inputs = before.get("inputs") or {}
     expected = before.get("expected") or {}
     texts = [value for value in inputs.values() if isinstance(value, str) and value.strip()]
     sides = {"expected": _sole(expected), "before": _said(before), "after": _said(after)}
     return Shown(
-        question=one_line(texts[-1] if texts else inputs or before.get("example"), _BRIEF),
+        question=one_line(
+            inputs.get(question) or (texts[-1] if texts else inputs or before.get("example")), _BRIEF
+        ),
         inputs={
             plain(name, _BRIEF): plain(value, _WHOLE)
             for name, value in [*inputs.items()][:_MOST_INPUTS]

@@ -119,7 +119,7 @@ def _view(evidence: Evidence) -> dict[str, Any]:
     chosen = (build.get("candidate") or {}).get("name", "")
     candidates = build.get("candidates") or []
     analysis = build.get("analysis") or {}
-    groups = groups_of(evidence.rows)
+    groups = groups_of(evidence.rows, build.get("question"))
     return {
         "build": build,
         "asked": build["asked"],

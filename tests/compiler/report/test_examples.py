@@ -47,6 +47,13 @@ def test_of_those_that_changed_the_first_are_shown_in_full() -> None:
     assert one.inputs == {"context": "c", "question": "q0"} and one.scores == (0, 1)
 
 
+def test_an_example_is_called_by_its_question_wherever_that_stands() -> None:
+    rows = pairs((0, 1), (0, 1))
+    rows[0]["inputs"] = {"query": "Why?", "subject": "art"}
+    fixed, *_ = groups_of(rows, "query")
+    assert [one.question for one in fixed.shown] == ["Why?", "q1"]
+
+
 def test_too_many_to_draw_are_drawn_in_proportion() -> None:
     fixed, _, _, wrong = groups_of(pairs(*[(0, 1)] * 3000, *[(0, 0)] * 3000))
     assert (fixed.n, fixed.cells, wrong.cells) == (3000, MOST_CELLS // 2, MOST_CELLS // 2)
