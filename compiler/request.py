@@ -72,6 +72,11 @@ class BoundModel(Protocol):
     def context_tokens(self) -> int | None: ...
 
 
+def told_name(model: BoundModel) -> str:
+    """What a reader is told it is called; one given by its address alone goes by its model's name."""
+    return (model.engine.model or model.name) if model.name == "default" else model.name
+
+
 class Cast(NamedTuple):
     """The models of a build by the role they play; without others the student plays all."""
 

@@ -25,7 +25,7 @@ from compiler.evaluation.serving_form import serving_form
 from compiler.events import ContenderName, Event, Log, Scored, Stage, StageStarted
 from compiler.lowering import executor
 from compiler.optimizers.labeled import labelled_demos
-from compiler.request import Cast
+from compiler.request import Cast, told_name
 from compiler.scoring import Judge, Scorer, score_all
 from compiler.split import Examples
 from programs.aliases import read_aliases
@@ -93,7 +93,7 @@ def line_up(paddock: Paddock, compiled: Executor, test: Examples, report: Report
     entries = [Entry("zero-shot", plain, paddock.student)]
     entries += _handpicked(paddock, test, report)
     if paddock.cast.teacher is not None:
-        entries.append(Entry("teacher", plain, paddock.teacher, _model_name(paddock.cast.teacher.name)))
+        entries.append(Entry("teacher", plain, paddock.teacher, f"model {told_name(paddock.cast.teacher)!r}"))
     entries += _champion(paddock, report)
     return [*entries, Entry("compiled", compiled, paddock.student)]
 
@@ -175,7 +175,3 @@ def _apart(name: ContenderName, report: Report) -> Report:
         report(replace(event, candidate=name) if apart and isinstance(event, Scored) else event)
 
     return tell
-
-
-def _model_name(name: str) -> str:
-    return f"model {name!r}"

@@ -18,6 +18,7 @@ from compiler.evaluation.answers import Answer
 from compiler.evaluation.contenders import Paddock, Tested
 from compiler.evaluation.statistics import paired_test, rank_correlation
 from compiler.events import Apart, Disagreement, Event, Log, SecondOpinion
+from compiler.request import told_name
 from compiler.scoring import AT_ONCE, Judge
 from compiler.split import Examples
 from engine.errors import EngineError
@@ -48,8 +49,9 @@ async def second_opinion(
     if teacher is None:
         report(Log(f"No second opinion: {name} is asked only where a teacher judges; name one by --teacher."))
         return None
+    called = told_name(teacher)
     judge, sides = Judge(metric, paddock.teacher.model), (tested[0].answers, tested[-1].answers)
-    report(Log(f"Asking {teacher.name!r} for a second opinion, {name}, on {2 * len(test)} answers."))
+    report(Log(f"Asking {called!r} for a second opinion, {name}, on {2 * len(test)} answers."))
     try:
         before, after = [await _opinions(judge, test, answers) for answers in sides]
         judge.check()
@@ -60,7 +62,7 @@ async def second_opinion(
     n, rank, gamed, missed = _summed_up(test, tested[-1].answers, after)
     summary = SecondOpinion(
         metric=name,
-        judge=teacher.name,
+        judge=called,
         before=sum(told[0]) / len(test),
         after=sum(told[1]) / len(test),
         difference=paired_test(*told, seed),

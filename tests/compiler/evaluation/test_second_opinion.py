@@ -16,9 +16,10 @@ from compiler.build import build
 from compiler.evaluation.contenders import count_beside
 from compiler.events import BuildResult, Estimated, Finished, Log
 from compiler.report.page import find_evidence, make_report, read_evidence
-from compiler.request import Cast
+from compiler.request import Cast, told_name
 from compiler.terminal import verdict
 from engine.chat import Delta, Reply, Usage
+from engine.settings import EngineSettings
 from programs.tasks.teaching import program
 from tests.compiler.scripted import Bound, Named, request
 
@@ -102,11 +103,22 @@ async def test_both_verdicts_are_told_on_screen_and_kept_as_evidence(tmp_path: P
     assert sum(scores) / len(scores) == pytest.approx(kept["after"]) and set(scores) == {0.0, 1.0}
 
 
+async def test_a_judge_given_by_its_address_goes_by_the_name_of_its_model(tmp_path: Path) -> None:
+    assert told_name(Bound(Classroom(), "big")) == "big"
+    judge = Bound(Classroom(), engine=EngineSettings("local", model="qwen"))
+    wanted = request(tmp_path, program, optimizer="none")
+    events = [event async for event in build(wanted, Cast(Bound(Classroom()), judge))]
+    assert isinstance(events[-1], Finished)
+    told = "\n".join([logged(events), *verdict(events[-1].result)])
+    assert "Asking 'qwen' for a second opinion" in told and "judged_by_rubric(response) by 'qwen'" in told
+
+
 async def test_the_report_shows_where_they_part_and_no_text_breaks_out_of_it(tmp_path: Path) -> None:
     result, _ = await run(tmp_path, Classroom())
     evidence = read_evidence(find_evidence(result.path))
     page = make_report(evidence)
     assert "A second opinion" in page and "the metric may be gamed there" in page
+    assert evidence.build["question"] == "query"
     build = json.loads(json.dumps(dict(evidence.build)))
     told = build["second_opinion"] | {"judge": BREAKS_OUT, "metric": BREAKS_OUT}
     told["only_metric"]["examples"] = [
