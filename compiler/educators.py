@@ -18,7 +18,7 @@ from compiler.backstage import Backstage
 from compiler.errors import BuildFault, UserMistake
 from compiler.events import BuildResult
 from compiler.lesson_files import Prepared, prepare_folder, prepare_rows
-from compiler.options import choice, read_flags
+from compiler.options import choice, console, read_flags
 from compiler.releases import find_release
 from compiler.request import DEFAULT_OPTIMIZER, BuildRequest, DataPaths
 from compiler.run import Asked, Memory, ModelChoice, check_request, follow, how_to_resume, require_dspy
@@ -28,6 +28,7 @@ from programs.data import benchmark_rows, data_folder
 from programs.loading import load_program
 from programs.program import SPLITS
 from programs.release import canonical_json, read_release
+from programs.tasks.lesson_rows import inputs_of
 from programs.tasks.teaching import MATHDIAL
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class PedagogicalTrainer:
         }
         self._settings = read_flags(self._flags)
         self._student, self._teacher = student, teacher
-        self._out, self._err = Console(quiet=not show), Console(stderr=True, quiet=not show)
+        self._out, self._err = console(quiet=not show), Console(stderr=True, quiet=not show)
         self._backstage = Backstage()
         # Also of a trainer that nobody closes, as in a notebook, when it is forgotten or Python ends.
         self._closed = weakref.finalize(self, self._backstage.close)
@@ -180,22 +181,19 @@ class PedagogicalTrainer:
     ) -> str:
         """The answer of the release that was trained last, without one of the champion, or of the one named.
 
-        It is run as the gateway runs it. Warns where the token limit cut the answer.
+        It is run as the gateway runs it; what is given is read as the fields of a lesson are, so an empty one
+        is as good as none. Warns where the token limit cut the answer.
 
         Raises:
             ReleaseNotFound: there is none yet.
-            InputInvalid, ReplyUnparseable, EngineError: the answer failed.
+            DataInvalid: what is given is no text; says which.
+            ReplyUnparseable, EngineError: the answer failed.
         """
         words: object = query  # of a table it may be anything
         if not isinstance(words, str) or not words.strip():
             raise UserMistake(f"query={query!r} asks nothing: give the student's words")
-        given = {
-            "query": query,
-            "context": context,
-            "grade": None if grade is None else str(grade),
-            "subject": subject,
-        }
-        inputs = {name: value for name, value in given.items() if value is not None}
+        given = {"query": query, "context": context, "grade": grade, "subject": subject}
+        inputs = inputs_of({name: value for name, value in given.items() if value is not None})
         asked = self._class(release or self._trained or PROGRAM)
         outcome = self._backstage.run(asked.executor.run(inputs, asked.student.client, {}))
         answer = str(outcome.outputs.get(asked.executor.chat.answer, ""))

@@ -51,9 +51,10 @@ def choice(flags: Mapping[str, Any], given: str) -> ModelChoice:
     return ModelChoice(read_flags(flags), given)
 
 
-def console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=_WIDTH_OF_A_LOG)
+def console(quiet: bool = False) -> Console:
+    """Where results are printed; tables have room where there is no terminal, as in a log or a notebook."""
+    console = Console(quiet=quiet)
+    return console if console.is_terminal else Console(quiet=quiet, width=_WIDTH_OF_A_LOG)
 
 
 def complain(*lines: str) -> None:

@@ -5,9 +5,10 @@ Knows the names and forms that fields commonly have, and the public MathDial con
 
 from __future__ import annotations
 
+import math
 import re
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from programs.errors import DataInvalid
@@ -44,11 +45,24 @@ def lesson_of(row: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DataInvalid: carries everything that is wrong with the row.
     """
+    return _read(row, NAMES.keys(), ("query", "response"))
+
+
+def inputs_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a question that is still to be answered.
+
+    Raises:
+        DataInvalid: carries everything that is wrong with it.
+    """
+    return _read(row, ("query", "context", "grade", "subject"), ("query",))
+
+
+def _read(row: Mapping[str, Any], fields: Iterable[str], needed: Collection[str]) -> dict[str, Any]:
     known = {**_metadata(row), **row}
     lesson: dict[str, Any] = {}
     mistakes: list[str] = []
-    for field, names in NAMES.items():
-        name = _called(field, known)
+    for field in fields:
+        names, name = NAMES[field], _called(field, known)
         try:
             value = None if name is None else _READERS[field](known[name])
         except ValueError as error:
@@ -56,7 +70,7 @@ def lesson_of(row: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if value:
             lesson[field] = value
-        elif field in ("query", "response"):
+        elif field in needed:
             mistakes.append(f"it has no {field}: a field {' or '.join(map(repr, names))} must hold a text")
     if mistakes:
         raise DataInvalid(mistakes)
@@ -132,7 +146,7 @@ def _terms(value: Any) -> list[str]:
 
 def _label(value: Any) -> str:
     """A grade may be written as a number."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return f"{value:g}"
     return _text(value)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from programs.errors import DataInvalid
-from programs.tasks.lesson_rows import lesson_of, lessons_of, unused_fields
+from programs.tasks.lesson_rows import inputs_of, lesson_of, lessons_of, unused_fields
 
 PAIR = {"query": "Why?", "response": "Because."}
 
@@ -54,6 +54,17 @@ def test_everything_that_is_wrong_with_a_row_is_told_at_once() -> None:
         "field 'query' holds half a character (a lone surrogate), which is no text",
     )
     assert "must be a list of texts, not 7" in mistakes(**PAIR, key_terms=7)[0]
+
+
+def test_a_question_without_its_answer_is_read_alike() -> None:
+    asked = inputs_of({"question": " Why? ", "grade": 7.0, "context": "", "response": "So.", "key_terms": 7})
+    assert asked == {"query": "Why?", "grade": "7"}
+    with pytest.raises(DataInvalid) as caught:
+        inputs_of({"query": " ", "grade": float("nan")})
+    assert caught.value.mistakes == (
+        "it has no query: a field 'query' or 'question' or 'prompt' must hold a text",
+        "field 'grade' must be a text, not nan",
+    )
 
 
 def test_a_published_conversation_gives_its_first_two_replies() -> None:
