@@ -38,14 +38,8 @@ def _work(noun: str, by: str, *second: str) -> Kind:
         "Winter at {stem}{end}",
         "The {object}wright",
     )
-    return Kind(
-        "work",
-        False,
-        names,
-        (noun,),
-        (f"{{N}} is {_article(noun)} {noun} of {{year}} {by} {{maker}}.",),
-        second,
-    )
+    first = f"{{N}} is {_article(noun)} {noun} of {{year}} {by} {{maker}}."
+    return Kind("work", False, names, (noun,), (first,), second)
 
 
 def _article(noun: str) -> str:
@@ -132,7 +126,7 @@ KINDS = {
         ("{short} Fells", "{stem} Hills"),
         ("hills",),
         ("{N} are a range of hills in the county of {county}.",),
-        ("Their {earth} gives the streams a {colour} colour.",),
+        ("Their {earth} gives the streams a {tint} colour.",),
     ),
     "island": Kind(
         "island",

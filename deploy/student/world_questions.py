@@ -58,8 +58,8 @@ ASK: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "hills": {
         "county": ("In which county are {h} {c}?",),
-        "earth": ("What gives the streams a {colour} colour in {h} {c}?",),
-        "colour": ("Which colour has the water of the streams in {h} {c}?",),
+        "earth": ("What gives the streams a {tint} colour in {h} {c}?",),
+        "tint": ("Which colour have the streams in {h} {c}?",),
     },
     "island": {
         "distance": ("How far off the coast is {h} {c}?",),

@@ -81,6 +81,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "spire": ("wooden spire", "crooked tower", "copper dome", "round tower"),
     "earth": ("peat", "slate", "clay", "moss", "iron", "chalk"),
     "colour": ("brown", "red", "green", "grey", "orange", "blue", "white", "yellow"),
+    "tint": ("brown", "red", "green", "grey", "white", "yellow"),
     "dialect": ("Merrish", "Ollish", "Tarnish", "Varran", "Sennish", "Harlish", "Cape Norran"),
     "birds": ("puffins", "gulls", "herons", "terns", "swans", "owls"),
     "direction": ("westernmost", "northernmost", "easternmost", "southernmost"),
