@@ -18,6 +18,7 @@ from compiler.scoring import Scorer, request_inputs
 from compiler.split import Needed, Parts
 from programs.errors import DataInvalid, InputInvalid, LoweringImpossible
 from programs.execution import Executor, PlanExecutor
+from programs.metrics import labels_of
 from programs.plan import Field, complete_inputs
 from programs.program import SPLITS, Program
 from programs.signature import signature_fields
@@ -44,7 +45,7 @@ class Rehearsal(NamedTuple):
 
 
 def fields_needed(module: dspy.Module, program: Program) -> Needed:
-    """What a row of the user's own must hold: all inputs of the program, and the answer."""
+    """What a row of the user's own must hold: all inputs, the answer, and what the metric compares with."""
     known: dict[str, Field] = {}
     for _, predictor in module.named_predictors():
         try:
@@ -54,7 +55,11 @@ def fields_needed(module: dspy.Module, program: Program) -> Needed:
         known = {field.name: field for field in (*inputs, *outputs)} | known
     taken = executor(module, program, PLAIN).inputs
     answer = known.get(program.chat.answer, Field(program.chat.answer))
-    return Needed([known.get(field.name, field) for field in taken], [answer])
+    others = [name for name in labels_of(program.metric) if name != answer.name]
+    return Needed(
+        [known.get(field.name, field) for field in taken],
+        [answer, *(known.get(name, name) for name in others)],
+    )
 
 
 def check_fit(module: dspy.Module, program: Program, parts: Parts) -> None:

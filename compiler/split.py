@@ -32,7 +32,8 @@ class Needed(NamedTuple):
     """The fields that rows of a file must have."""
 
     inputs: Sequence[Field]
-    labels: Sequence[Field]
+    labels: Sequence[Field | str]
+    """Of one given by its bare name the type is nobody's business."""
 
 
 @dataclass(frozen=True)

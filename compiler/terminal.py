@@ -6,6 +6,7 @@ what a build does.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -63,6 +64,8 @@ FORMS: dict[Kind, str] = {
     "ensemble": "plans that vote",
 }
 _SECONDS_BETWEEN_LINES = 10.0
+# Control characters but line breaks and tabs, and those that turn the direction of all that follows.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class Display(Protocol):
@@ -240,7 +243,7 @@ def failure_table(title: str, groups: Iterable[FailureGroup]) -> Table:
     for group in groups:
         worst = group.examples[0]
         said = (f"#{worst.id} {worst.inputs}", worst.expected, worst.got or worst.feedback)
-        table.add_row(group.kind, str(group.count), *map(Text, said))
+        table.add_row(group.kind, str(group.count), *(Text(visible(text)) for text in said))
     return table
 
 
@@ -290,7 +293,12 @@ def describe_spent(spent: Spent) -> str:
 
 def say(console: Console, line: str) -> None:
     """A line as it stands: brackets in it are no markup, numbers get no colours."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def visible(text: str) -> str:
+    """The text with what a terminal would obey written out: data and models may hold such characters."""
+    return _OBEYED.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
 def duration(seconds: float) -> str:

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
-import orjson
-
 from gateway.accounting.cost import MeteredStudent
 from gateway.catalog import Runnable, Served
 from gateway.errors import Header, RequestInvalid
 from gateway.protocol import ChatRequest, answer_text, header_names
 from programs.execution import Outcome
+from programs.json_values import write_json
 from programs.program import Chat
 
 FinishReason = Literal["stop", "length", "content_filter"]
@@ -96,7 +95,7 @@ async def complete(call: Call, strict: bool) -> Response:
     }
     call.count_retries(outcome.attempts)
     headers = [*call.headers(), *call.cost_headers()]
-    encoded = orjson.dumps(body)
+    encoded = write_json(body)
     headers.append((b"x-smallforge-overhead-ms", b"%.3f" % (call.overhead() * 1000)))
     return Response(encoded, headers)
 

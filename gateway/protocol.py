@@ -16,6 +16,7 @@ import orjson
 
 from gateway.errors import RequestInvalid
 from gateway.policy import FIELDS, UNKNOWN, asks_for_something
+from programs.json_values import write_json
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_NAMED = 32
@@ -134,7 +135,7 @@ def new_completion_id() -> str:
 
 def answer_text(value: Any) -> str:
     """An output as the text of a message: a text as it is, other types as JSON."""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else write_json(value).decode()
 
 
 def _json_type(value: object) -> str:

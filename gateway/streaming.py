@@ -19,6 +19,7 @@ from gateway.completion import Call, finish_reason
 from gateway.errors import GatewayError, InternalFault
 from gateway.protocol import answer_text
 from programs.execution import Executor, Outcome
+from programs.json_values import write_json
 from programs.reader import FieldDelta
 
 _HEADERS = [
@@ -83,7 +84,7 @@ class Chunks:
 
     def delta(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return self._head + orjson.dumps(choice) + self._tail
+        return self._head + write_json(choice) + self._tail
 
     def finish(self, outcome: Outcome) -> bytes:
         self._call.count_retries(outcome.attempts)

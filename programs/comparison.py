@@ -38,6 +38,7 @@ _NUMBER = re.compile(
     rf"(?:(?P<over>{_DIGITS})\s?/\s?(?P<under>{_DIGITS})(?![\d.,/]*\d)"
     rf"|(?P<decimal>{_DIGITS}(?:\.\d+)?|\.\d+)(?P<exponent>[eE][+-]?\d{{1,3}}(?!\w))?)"
 )
+_MOST_DIGITS = 1_000  # of a number; Python takes longer ones for an attack
 _LATEX_FRACTION = re.compile(r"\\[dt]?frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}")
 
 
@@ -53,6 +54,8 @@ def read_number(value: object) -> Fraction | None:
 
 def _as_fraction(match: re.Match[str]) -> Fraction | None:
     part = {name: text.replace(",", "") for name, text in match.groupdict().items() if text}
+    if any(len(text) > _MOST_DIGITS for text in part.values()):
+        return None
     if "decimal" in part:
         number = Fraction(part["decimal"] + part.get("exponent", ""))
     elif Fraction(part["under"]) == 0:

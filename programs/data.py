@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import importlib.util
-import json
 import os
 import reprlib
 import ssl
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from programs.errors import DataInvalid
+from programs.json_values import JsonUnusable, read_json
 from programs.plan import Field, fits
 from programs.program import Split
 from programs.release import canonical_json, digest
@@ -76,7 +76,8 @@ def load_examples(
     def example(values: Mapping[str, Any]) -> dspy.Example:
         given = {k: v for k, v in values.items() if v is not None or k in histories or k not in names}
         told = {k: dspy.History(messages=v or []) if k in histories else v for k, v in given.items()}
-        return dspy.Example(**told).with_inputs(*names)
+        # Not as keywords: a row may have a field that is called as a parameter is.
+        return dspy.Example(told).with_inputs(*names)
 
     return [example(row.values) for row in rows]
 
@@ -195,34 +196,17 @@ def _parse(path: Path) -> tuple[list[Row], list[tuple[int, str]]]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
-        except UnicodeDecodeError:
-            mistakes.append((number, "is not UTF-8"))
-        except (ValueError, RecursionError) as error:
-            mistakes.append((number, f"is not JSON: {error}"))
+            values = read_json(line)
+        except JsonUnusable as error:
+            mistakes.append((number, str(error)))
         else:
-            if rb"\ud" in line.lower() and not _whole_characters(values):
-                mistakes.append((number, "holds half a character (a \\ud... without its other half)"))
-            elif isinstance(values, dict):
+            if isinstance(values, dict):
                 rows.append(Row(number, values))
             else:
                 mistakes.append((number, f"must hold an object, not {reprlib.repr(values)}"))
     if not rows and not mistakes:
         raise DataInvalid([f"{str(path)!r} holds no rows"])
     return rows, mistakes
-
-
-def _whole_characters(values: Any) -> bool:
-    """Whether its texts can be written down: JSON's escapes can hold half of a pair that is one character."""
-    try:
-        json.dumps(values, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")
 
 
 def _problems(values: Mapping[str, Any], inputs: Sequence[Field | str]) -> Iterable[str]:
@@ -234,6 +218,9 @@ def _problems(values: Mapping[str, Any], inputs: Sequence[Field | str]) -> Itera
             yield f"field {name!r} is {'null' if name in values else 'missing'}"
         elif value is not None and isinstance(field, Field) and not fits(field, value):
             yield _wrong_type(field, value)
+        elif isinstance(value, str) and not value.strip() and not optional and isinstance(field, Field):
+            # A served program is never asked with it either.
+            yield f"field {name!r} is empty"
 
 
 def _label_problems(values: Mapping[str, Any], labels: Sequence[Field | str]) -> Iterable[str]:

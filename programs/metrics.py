@@ -52,6 +52,8 @@ class FieldMetric:
     field: str
     look: Look
     good_enough: float = 1.0
+    labels: tuple[str, ...] = ()
+    """Fields that a row must have for it to be scored."""
 
     def __call__(self, example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:
         return yes_or_no(self._measured(example, prediction), self.good_enough, trace).score
@@ -80,6 +82,11 @@ class WeightedSum:
     parts: tuple[tuple[Metric, float], ...]
     good_enough: float = 0.8
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those of its parts."""
+        return tuple(dict.fromkeys(name for part, _ in self.parts for name in labels_of(part)))
+
     def __call__(self, example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:
         """The score, where no part asks a model; `programs.measuring.measure` takes those that do."""
         return self._mean([_at_once(part, example, prediction) for part, _ in self.parts], trace).score
@@ -107,6 +114,11 @@ class WeightedSum:
         )
 
 
+def labels_of(metric: Metric) -> tuple[str, ...]:
+    """The fields that a metric says it reads of a row as labels; a plain function says none."""
+    return tuple(getattr(metric, "labels", ()))
+
+
 def yes_or_no(found: Measured, good_enough: float, trace: Any) -> Measured:
     """The measurement as it is, or as the yes or no that DSPy wants while it collects demonstrations."""
     return found if trace is None else replace(found, score=float(found.score >= good_enough))
@@ -118,23 +130,27 @@ def exact_match(field: str, *, normalise: bool = False) -> FieldMetric:
     With `normalise`, case, punctuation, articles and spacing don't count.
     """
     name = f"exact_match({field}{', normalised' if normalise else ''})"
-    return FieldMetric(name, field, _against_label(field, same_normalised if normalise else same, unlike))
+    look = _against_label(field, same_normalised if normalise else same, unlike)
+    return FieldMetric(name, field, look, labels=(field,))
 
 
 def numeric_match(field: str) -> FieldMetric:
     """1 for the same number, else 0, whatever its units, currency, thousands commas or form (1/2 = 0.5)."""
-    return FieldMetric(f"numeric_match({field})", field, _against_label(field, same_number, unlike_number))
+    look = _against_label(field, same_number, unlike_number)
+    return FieldMetric(f"numeric_match({field})", field, look, labels=(field,))
 
 
 def token_f1(field: str, *, good_enough: float = 0.8) -> FieldMetric:
     """Harmonic mean of token precision and recall after normalisation, as SQuAD and HotpotQA score it."""
     look = _against_label(field, shared_words, unlike_words)
-    return FieldMetric(f"token_f1({field})", field, look, good_enough)
+    return FieldMetric(f"token_f1({field})", field, look, good_enough, (field,))
 
 
 def containment(field: str) -> FieldMetric:
     """1 where the predicted text holds the label as whole words, after normalisation, else 0."""
-    return FieldMetric(f"containment({field})", field, _against_label(field, contains, lacking))
+    return FieldMetric(
+        f"containment({field})", field, _against_label(field, contains, lacking), labels=(field,)
+    )
 
 
 def weighted_sum(*parts: tuple[Metric, float], name: str = "", good_enough: float = 0.8) -> WeightedSum:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
@@ -151,7 +152,8 @@ def complete_inputs(plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
                 raise InputInvalid(field.name, f"input {field.name!r} is missing: {plan.program!r} needs it")
             continue
         if not fits(field, value):
-            raise InputInvalid(field.name, f"input {field.name!r} must be {field.type}, not {value!r}")
+            shown = reprlib.repr(value)
+            raise InputInvalid(field.name, f"input {field.name!r} must be {field.type}, not {shown}")
         values[field.name] = value
     return values
 

@@ -23,6 +23,8 @@ _HEADER_BEGUN = re.compile(r"(?:\[(?:\[(?: (?:#(?:#(?: (?:\w+(?: (?:#(?:#(?: (?:
 # The line breaks of str.splitlines, which DSPy's parser splits at.
 _BREAK = re.compile("\r\n|[\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
 
+_SHOWN = 200  # characters of a reply in words about it
+
 _TYPES: dict[str, TypeAdapter[Any]] = {
     "int": TypeAdapter(int),
     "float": TypeAdapter(float),
@@ -139,18 +141,23 @@ def parse_value(field: Field, text: str) -> Any:
         return text
     if field.type == "literal":
         return _parse_literal(field, text)
-    candidate: Any = json_repair.loads(text)
-    if candidate == "" and text != "":
-        try:
-            candidate = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            candidate = text
     try:
-        return _TYPES[field.type].validate_python(candidate)
-    except ValueError as error:
+        return _TYPES[field.type].validate_python(_parsed(text))
+    # Nesting without end, which both parsers give up in ways of their own.
+    except (ValueError, RecursionError, MemoryError) as error:
         raise ReplyUnparseable(
-            f"output {field.name!r} must be {field.type}, the reply has {text!r}"
+            f"output {field.name!r} must be {field.type}, the reply has {text!r:.{_SHOWN}}"
         ) from error
+
+
+def _parsed(text: str) -> Any:
+    candidate: Any = json_repair.loads(text)
+    if candidate != "" or text == "":
+        return candidate
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _parse_literal(field: Field, text: str) -> str:
@@ -163,5 +170,6 @@ def _parse_literal(field: Field, text: str) -> str:
         value = value[1:-1]
     if value not in field.choices:
         allowed = ", ".join(field.choices)
-        raise ReplyUnparseable(f"output {field.name!r} must be one of {allowed}, the reply has {text!r}")
+        said = f"{text!r:.{_SHOWN}}"
+        raise ReplyUnparseable(f"output {field.name!r} must be one of {allowed}, the reply has {said}")
     return value

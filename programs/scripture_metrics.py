@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from programs.comparison import normalise_text, shown
@@ -53,8 +53,8 @@ def theological_match_score(field: str) -> FieldMetric:
     """F1 of what answer and label say; an id, an original-language term or a reference weighs three words."""
 
     def look(example: dspy.Example, said: str) -> Measured:
-        terms = [name for term in _terms(example, field) for name in _names(term)]
-        score = max(_match(label, said, terms) for label in _labels(example, field))
+        forms = _forms(_terms(example, field))
+        score = max(_match(label, said, forms) for label in _labels(example, field))
         if score >= 1:
             return Measured(1.0)
         return Measured(score, feedback=f"{score:.2f} of what {shown(_labels(example, field)[0])} says")
@@ -107,7 +107,7 @@ def _metric(name: str, field: str, look: Look, good_enough: float = 1.0) -> Fiel
         said = str(predicted)
         return look(example, said) if has_words(said) else Measured(0.0, feedback="it is empty")
 
-    return FieldMetric(name, field, looked, good_enough)
+    return FieldMetric(name, field, looked, good_enough, (field,))
 
 
 def _labels(example: dspy.Example, field: str) -> list[str]:
@@ -148,17 +148,23 @@ def _same(label: str, said: str) -> bool:
     return normalise_text(label) == normalise_text(_ID.sub("", said))
 
 
-def _match(label: str, said: str, terms: Sequence[str]) -> float:
-    expected, given = _weights(label, terms), _weights(said, terms)
+def _forms(terms: Iterable[str]) -> dict[str, str]:
+    """Every form of a term in words, and the one that stands for all of them."""
+    worded = [[bare(name) for name in _names(term) if not read_ids(name)] for term in terms]
+    return {name: names[0] for names in worded for name in names}
+
+
+def _match(label: str, said: str, forms: Mapping[str, str]) -> float:
+    expected, given = _weights(label, forms), _weights(said, forms)
     total = sum(expected.values()) + sum(given.values())
-    return 2 * sum((expected & given).values()) / total if total else 0.0
+    # Neither says more than an article.
+    return 2 * sum((expected & given).values()) / total if total else 1.0
 
 
-def _weights(text: str, terms: Iterable[str]) -> Counter[str]:
+def _weights(text: str, forms: Mapping[str, str]) -> Counter[str]:
     """Words and what stands for more than a word, each with its weight."""
-    strong = {bare(term) for term in terms}
     counted = Counter({id: TERM_WEIGHT for id in read_ids(text)})
     counted.update({str(one): TERM_WEIGHT for one in read_references(text)})
     for word in normalise_text(bare(_ID.sub(" ", text))).split():
-        counted[word] += TERM_WEIGHT if word in strong else 1
+        counted[forms.get(word, word)] += TERM_WEIGHT if word in forms else 1
     return counted

@@ -28,6 +28,11 @@ class SimilarityMetric:
     embedder: Embedder
     good_enough: float
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Fields that a row must have for it to be scored."""
+        return (self.field,)
+
     def __call__(self, example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:
         raise MetricError(
             f"the metric {self.name!r} asks an embedder, which a plain call can't: await "

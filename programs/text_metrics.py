@@ -82,7 +82,8 @@ def length_ratio(
         found = [_length_score(length, target, low, high) for target in targets]
         return max(found, key=lambda measured: measured.score)
 
-    return FieldMetric(f"length_ratio({field})", field, look, good_enough)
+    labels = (field,) if words is None else ()
+    return FieldMetric(f"length_ratio({field})", field, look, good_enough, labels)
 
 
 def _length_score(length: int, target: int, low: float, high: float) -> Measured:

@@ -44,7 +44,7 @@ def title_recall(field: str, *, good_enough: float = 1.0) -> FieldMetric:
         lack = f"missing {len(missing)} of {len(wanted)} titles: {', '.join(map(shown, missing))}"
         return Measured(1 - len(missing) / len(wanted), feedback=lack)
 
-    return FieldMetric(f"title_recall({field})", field, look, good_enough)
+    return FieldMetric(f"title_recall({field})", field, look, good_enough, (field,))
 
 
 def _key(title: str) -> str:

@@ -18,7 +18,7 @@ from compiler.charge import Charge, charge_by
 from compiler.options import choice, read_flags, with_settings, with_tables
 from compiler.releases import find_release
 from compiler.run import ModelChoice, require_dspy
-from compiler.terminal import say
+from compiler.terminal import say, visible
 from engine.errors import ContextWindowExceeded, EngineError
 from engine.prices import price_of
 from programs.errors import CheckFailed, InputInvalid, ReplyUnparseable
@@ -109,8 +109,9 @@ class _Shown:
         if piece.field != self._field:
             self.end()
             self._field = piece.field
-        style = None if self._field == self._answer else "dim"
-        self._console().print(piece.text, end="", style=style, markup=False, highlight=False, soft_wrap=True)
+        style, console = None if self._field == self._answer else "dim", self._console()
+        text = visible(piece.text) if console.is_terminal else piece.text
+        console.print(text, end="", style=style, markup=False, highlight=False, soft_wrap=True)
 
     def end(self) -> None:
         if self._field is not None:

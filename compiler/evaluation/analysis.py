@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dspy
-import orjson
 
 from compiler.evaluation.answers import Answer, Fault
 from compiler.events import Analysis, Changed, Failure, FailureGroup
+from programs.json_values import write_json
 
 GOOD_ENOUGH = 0.5
 MOST_EXAMPLES = 5  # of a group
@@ -93,4 +93,4 @@ def _text(value: Any) -> str:
         return value
     if isinstance(value, dspy.History):
         value = value.messages
-    return orjson.dumps(value, default=str).decode()
+    return write_json(value, str).decode()

@@ -11,6 +11,8 @@ from compiler.lowering import executor
 from compiler.rehearsal import check_fit, fields_needed, rehearse, rehearse_demonstrations
 from compiler.split import Parts
 from programs.errors import DataInvalid
+from programs.metrics import exact_match, token_f1, weighted_sum
+from programs.plan import Field
 from programs.program import Chat, Program
 from tests.compiler.optimizers.test_bootstrap import bench
 from tests.compiler.scripted import Adder, TwoSteps, chain, program, sums
@@ -25,12 +27,22 @@ def chatting(chat: Chat) -> Program:
 def test_rows_need_the_programs_inputs_and_its_answer() -> None:
     needed = fields_needed(chain(), program())
     assert [field.name for field in needed.inputs] == ["question"]
-    assert [field.name for field in needed.labels] == ["answer"]
+    assert needed.labels == [Field("answer")]
+
+
+def test_rows_need_what_the_metric_compares_with(tmp_path: Path) -> None:
+    metric = weighted_sum((exact_match("answer"), 1), (exact_match("reasoning"), 1), (token_f1("titles"), 1))
+    assert fields_needed(chain(), program(metric=metric)).labels == [
+        Field("answer"),
+        Field("reasoning"),
+        "titles",
+    ]
 
 
 def test_types_are_those_of_the_signature() -> None:
     needed = fields_needed(dspy.Predict("question, count: int -> answer: bool"), program(chain))
-    assert [field.type for field in (*needed.inputs, *needed.labels)] == ["str", "int", "bool"]
+    assert needed.labels == [Field("answer", "bool")]
+    assert [field.type for field in needed.inputs] == ["str", "int"]
 
 
 def test_a_program_of_steps_needs_what_its_call_takes() -> None:

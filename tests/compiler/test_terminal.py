@@ -29,7 +29,7 @@ from compiler.events import (
     Spent,
     StageStarted,
 )
-from compiler.terminal import TITLES, LiveBars, PlainLines, duration, open_display, show_result
+from compiler.terminal import TITLES, LiveBars, PlainLines, duration, open_display, say, show_result, visible
 from programs.release import Kind
 
 BASELINE = ScoreSummary(0.4, 300, 0.345, 0.457, 7, 1, 21.25, None, 3, 1234.4)
@@ -238,3 +238,17 @@ def test_long_prompts_and_slow_answers_fit_the_table_too() -> None:
 )
 def test_the_form_of_the_release_is_told(kind: Kind, form: str) -> None:
     assert f"Lowered to {form}: it is served without DSPy." in shown(replace(RESULT, kind=kind))
+
+
+def test_what_a_terminal_would_obey_is_written_out(tmp_path: Path) -> None:
+    assert visible("a\tb\nשלום 🦉") == "a\tb\nשלום 🦉"
+    shown = io.StringIO()
+    hostile = "\x1b[2J\x00\x9b31m \u202egnorw"
+    say(Console(file=shown, width=200), hostile)
+    failures = (Failure(7, hostile, hostile, "", hostile),)
+    result = replace(
+        RESULT, analysis=Analysis((FailureGroup("wrong", 1, failures),), Changed(0, ()), Changed(0, ()))
+    )
+    show_result(Console(file=shown, width=200), result)
+    assert "\\x1b[2J\\x00\\x9b31m \\u202egnorw" in shown.getvalue()
+    assert not set("\x1b\x00\x9b\u202e") & set(shown.getvalue())

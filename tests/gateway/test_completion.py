@@ -103,6 +103,14 @@ def test_an_answer_of_another_type_is_shown_as_json(client: OpenAI, upstream: Up
     assert message.outputs == {"reasoning": "r", "steps": ["a", "b"], "answer": 1234}
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "streamed"])
+def test_an_answer_of_any_size_is_shown(gateway: RunningGateway, upstream: Upstream, stream: bool) -> None:
+    upstream.script = Script(COUNTED.replace("1234", "9" * 30))
+    asked = {"model": "counting", "messages": ASK, "stream": stream}
+    reply = httpx.post(f"{gateway.url}/v1/chat/completions", json=asked)
+    assert reply.status_code == 200 and reply.text.count("9" * 30) == 2
+
+
 def test_a_stop_cuts_the_answer_but_not_the_outputs(client: OpenAI, upstream: Upstream) -> None:
     message: Any = (
         client.chat.completions.create(model="quiz", messages=ASK, stop=["-", "zzz"]).choices[0].message

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import threading
 from pathlib import Path
 
@@ -79,6 +80,20 @@ def test_half_a_character_is_named_and_a_whole_one_is_none(tmp_path: Path) -> No
         read_rows(tmp_path / "rows.jsonl")
     (mistake,) = caught.value.mistakes
     assert mistake == r"rows.jsonl line 2: holds half a character (a \ud... without its other half)"
+
+
+@pytest.mark.parametrize("name", ["self", "base", "inputs", "items", "_store", "with_inputs"])
+def test_a_row_may_call_a_field_whatever_it_likes(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, json.dumps({"q": "a", "answer": "b", name: {"q": "forged"}}))
+    (example,) = load_examples(path, [Field("q")], [Field("answer")])
+    assert dict(example.items()) == {"q": "a", "answer": "b", name: {"q": "forged"}}
+
+
+def test_an_input_that_no_request_could_bring_empty_must_not_be_empty(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"q": " \\n", "hint": "", "answer": ""}')
+    assert mistakes(path, [Field("q"), Field("hint", required=False)], [Field("answer")]) == (
+        "rows.jsonl line 1: field 'q' is empty",
+    )
 
 
 def test_a_value_outside_its_choices_is_told_them(tmp_path: Path) -> None:

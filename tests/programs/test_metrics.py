@@ -12,11 +12,13 @@ from programs.measuring import measure, metric_name
 from programs.metrics import (
     containment,
     exact_match,
+    labels_of,
     numeric_match,
     token_f1,
     weighted_sum,
 )
 from programs.program import Metric
+from programs.text_metrics import length_ratio
 
 
 def score(metric: Metric, labelled: object, predicted: object, trace: object = None) -> float:
@@ -46,13 +48,20 @@ def test_normalised_exact_match_overlooks_case_articles_and_punctuation() -> Non
         (".5", Fraction(1, 2)), ("50%", 50), ("9 * 2 = 18", 18), ("10-4", 4), ("$-5", -5), ("-$5", -5),
         ("1.5e3", 1500), (r"\boxed{42}", 42), (r"\frac{3}{4}", Fraction(3, 4)), ("12,345,678", 12345678),
         ("3, 4", 4), (7, 7), (2.5, Fraction(5, 2)), ("from 5 to 12 #### 7 apples", 7), ("none", None),
-        ("3/0", None), ("", None), (True, None),
+        ("3/0", None), ("", None), (True, None), ("9" * 5_000, None), ("1/" + "9" * 5_000, None),
     ],
 )  # fmt: skip
 def test_a_number_is_read_through_units_commas_and_fractions(
     text: object, number: Fraction | int | None
 ) -> None:
     assert read_number(text) == number
+
+
+def test_metrics_name_the_fields_that_a_row_must_have_for_them() -> None:
+    parts = weighted_sum((exact_match("name"), 1), (token_f1("name"), 1), (numeric_match("price"), 1))
+    nested = weighted_sum((parts, 1), (length_ratio("note"), 1), (length_ratio("motto", words=5), 1))
+    assert labels_of(nested) == ("name", "price", "note")
+    assert labels_of(lambda example, prediction, trace=None: 1.0) == ()
 
 
 def test_numeric_match_compares_numbers_not_their_forms() -> None:

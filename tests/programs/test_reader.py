@@ -99,3 +99,15 @@ def test_literals_are_read_as_dspy_reads_them(text: str) -> None:
             parse_value(field, text)
     else:
         assert parse_value(field, text) == expected
+
+
+@pytest.mark.parametrize("kind", ["int", "float", "bool", "list[str]", "list[int]"])
+@pytest.mark.parametrize("text", ["[" * 3_000, "(" * 500, "-" * 100_000 + "1", "1+" * 5_000 + "1"])
+def test_nesting_without_end_is_no_value_of_any_type(kind: FieldType, text: str) -> None:
+    with pytest.raises(ReplyUnparseable, match="output 'x' must be") as caught:
+        parse_value(Field("x", kind), text)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_number_of_any_size_is_a_number() -> None:
+    assert parse_value(Field("x", "int"), "9" * 30) == int("9" * 30)
