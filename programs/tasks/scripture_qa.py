@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from programs.checks import mentions_one_of
+from programs.comparison import shown
 from programs.data import Row, data_folder, read_rows
 from programs.errors import DataInvalid
 from programs.program import Chat, Program, Sampling, Split
@@ -162,9 +163,14 @@ def _context(given: Any) -> str:
         return given or ""
     if not isinstance(given, list) or not all(isinstance(verse, Mapping) for verse in given):
         raise ValueError("field 'context' must be a text, or a list of verses with ref, text and strongs")
-    return "\n\n".join(
-        passage(str(v["ref"]), str(v["text"]), map(str, v.get("strongs") or [])) for v in given
-    )
+    return "\n\n".join(passage(_text(v, "ref"), _text(v, "text"), _words(v)) for v in given)
+
+
+def _words(verse: Mapping[str, Any]) -> list[str]:
+    words = verse.get("strongs") or []
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"'strongs' of a verse must be a list of texts, not {shown(words)}")
+    return words
 
 
 def _turns(given: Any) -> Iterator[dict[str, str]]:
@@ -174,12 +180,21 @@ def _turns(given: Any) -> Iterator[dict[str, str]]:
     asked: dict[str, str] = {}
     for turn in given:
         if "role" not in turn:
-            yield {name: str(turn[name]) for name in ("question", "answer") if name in turn}
+            yield {name: _text(turn, name) for name in ("question", "answer") if name in turn}
         elif turn["role"] == "user":
-            asked = {"question": str(turn["content"])}
-        else:
-            yield {**asked, "answer": str(turn["content"])}
+            asked = {"question": _text(turn, "content")}
+        elif turn["role"] == "assistant":
+            yield {**asked, "answer": _text(turn, "content")}
             asked = {}
+        else:
+            raise ValueError(f"'role' in a history must be user or assistant, not {shown(turn['role'])}")
+
+
+def _text(given: Mapping[str, Any], name: str) -> str:
+    value = given[name]
+    if not isinstance(value, str):
+        raise ValueError(f"{name!r} must be a text, not {shown(value)}")
+    return value
 
 
 program = Program(

@@ -17,6 +17,9 @@ from programs.scripture import SAMPLE, open_tables
 from programs.tasks.scripture_qa import HANDPICKED, NAMES_GOD, make_module, program, read_file, rows_file
 
 
+GOOD = {"question": "q", "answer": "a"}
+
+
 def examples(path: Path | None) -> list[dict[str, Any]]:
     assert path is not None
     return [{**dict(row.items()), "history": row.history.messages} for row in read_file(path)]
@@ -71,13 +74,17 @@ def test_published_rows_of_verses_and_messages_are_read_as_the_program_takes_the
         ({"question": "q", "answer": "a", "context": [{"text": "x"}]}, "lacks 'ref'"),
         ({"question": "q", "answer": "a", "history": "x"}, "field 'history' must be a list"),
         ({"question": "q", "answer": "a", "history": [{"role": "user"}]}, "lacks 'content'"),
+        ({**GOOD, "history": [{"role": "user", "content": ["x"]}]}, "'content' must be a text, not ['x']"),
+        ({**GOOD, "history": [{"role": "system", "content": "x"}]}, "'role' in a history must be user or"),
+        ({**GOOD, "history": [{"question": 3, "answer": "x"}]}, "'question' must be a text, not 3"),
+        ({**GOOD, "context": [{"ref": "a", "text": None}]}, "'text' must be a text, not None"),
+        ({**GOOD, "context": [{**GOOD, "ref": "a", "text": "b", "strongs": "H1"}]}, "'strongs' of a verse"),
         ("not json", "is not JSON"),
     ],
 )
 def test_a_row_that_does_not_fit_is_named_by_its_line(tmp_path: Path, row: object, said: str) -> None:
-    good = {"question": "q", "answer": "a"}
     with pytest.raises(DataInvalid) as caught:
-        examples(write(tmp_path, good, row))
+        examples(write(tmp_path, GOOD, row))
     assert str(caught.value).startswith(f"qa_train.jsonl line 2: {said}")
 
 
