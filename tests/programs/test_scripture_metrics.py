@@ -101,3 +101,15 @@ def test_what_is_no_list_of_texts_in_a_row_counts_as_none(strange: object) -> No
 
 def test_bare_text_has_neither_points_nor_accents() -> None:
     assert (bare("אֱלֹהִים"), bare("θεός"), bare("e.lo.him")) == ("אלהים", "θεοσ", "elohim")
+
+
+def test_a_term_in_its_own_script_matches_as_in_ours() -> None:
+    ours = score(theological_match_score, ELOHIM, "elohim")
+    assert 0.5 < ours == score(theological_match_score, ELOHIM, "אֱלֹהִים")
+    assert score(theological_match_score, ELOHIM, "H430 אלהים") == 1
+    assert score(theological_match_score, ELOHIM, "theos") == 0
+
+
+def test_a_label_of_an_article_alone_is_matched_by_itself() -> None:
+    assert score(scripture_score, {"answer": "a"}, "a") == 1
+    assert score(theological_match_score, {"answer": "a"}, "light") == 0

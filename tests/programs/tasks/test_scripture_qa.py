@@ -16,7 +16,6 @@ from programs.program import SPLITS
 from programs.scripture import SAMPLE, open_tables
 from programs.tasks.scripture_qa import HANDPICKED, NAMES_GOD, make_module, program, read_file, rows_file
 
-
 GOOD = {"question": "q", "answer": "a"}
 
 
