@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,16 @@ def test_a_build_writes_a_report_that_is_digested_with_its_evidence(result: Buil
 def test_the_report_drawn_again_from_evidence_is_the_same(result: BuildResult) -> None:
     written = (result.path / "evidence" / result.build_id / "report.html").read_text()
     assert make_report(evidence_in(result)) == written
+
+
+def test_a_candidate_dropped_before_its_first_example_is_not_called_too_long(result: BuildResult) -> None:
+    evidence = evidence_in(result)
+    one = {**evidence.build["candidates"][0], "n": 0, "dropped": True}
+    shown = [
+        make_report(replace(evidence, build={**evidence.build, "candidates": [{**one, "score": score}]}))
+        for score in (1.0, 0.0)
+    ]
+    assert ["too long" in page for page in shown] == [False, True] and "≤ 100.0 %" in shown[0]
 
 
 def test_the_page_has_every_section_in_order_and_is_balanced(result: BuildResult) -> None:
