@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import aiohttp
 from pydantic import BaseModel, ValidationError
@@ -63,7 +64,7 @@ def open_retriever(setting: str) -> Retriever:
 
 
 def read_corpus(path: Path) -> list[Passage]:
-    """The passages of a JSONL file with a `title` and a `text` in each line.
+    """The passages of a JSONL file with a `title` and a `text` in each line; what stands twice counts once.
 
     Raises:
         DataInvalid: it can't be read, or has lines that hold no passage; carries all of them.
@@ -77,27 +78,33 @@ def read_corpus(path: Path) -> list[Passage]:
         )
     passages, mistakes = [], []
     for row in read_rows(path):
-        wrong = [name for name in Passage._fields if not isinstance(row.values.get(name), str)]
-        if wrong:
-            mistakes += [f"{path.name} line {row.number}: field {name!r} must be a text" for name in wrong]
+        values = [row.values.get(name) for name in Passage._fields]
+        texts = [value for value in values if isinstance(value, str)]
+        if len(texts) < len(values):
+            named = zip(Passage._fields, values, strict=True)
+            wrong = [f"field {name!r} must be a text" for name, value in named if not isinstance(value, str)]
         else:
-            passages.append(Passage(row.values["title"], row.values["text"]))
+            passages.append(Passage(*texts))
+            wrong = [] if texts[0].strip() else ["field 'title' is empty"]
+        mistakes += [f"{path.name} line {row.number}: {problem}" for problem in wrong]
     if mistakes:
         raise DataInvalid(mistakes)
-    return passages
+    return list(dict.fromkeys(passages))
 
 
 class HttpRetriever:
     """A server that is sent `{"query", "k"}` and answers `{"passages": [{"title", "text"}, ...]}`."""
 
-    def __init__(self, url: str, pauses: Sequence[float] = _PAUSES) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+    def __init__(self, url: str, pauses: Sequence[float] = _PAUSES, seconds: float = _SECONDS) -> None:
+        # A password in the address is nobody's to read.
+        parts = _parts(url)
+        if parts is None:
+            shown = re.sub("//.*@", "//", url)
             raise ProgramInvalid(
-                f"the retriever's address {url!r} is no URL: give one such as http://127.0.0.1:9000/search"
+                f"the retriever's address {shown!r} is no URL: give one such as http://127.0.0.1:9000/search"
             )
         self._url = url
-        # A password in the address is nobody's to read.
+        self._seconds = seconds
         self._shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         self._pauses = pauses
 
@@ -110,7 +117,7 @@ class HttpRetriever:
         return await self._attempt(query, k)
 
     async def _attempt(self, query: str, k: int) -> Sequence[Passage]:
-        timeout = aiohttp.ClientTimeout(total=_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=self._seconds)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
@@ -134,6 +141,16 @@ class HttpRetriever:
                 f"{body[:_SHOWN]!r}"
             ) from error
         return [Passage(passage.title, passage.text) for passage in found[:k]]
+
+
+def _parts(url: str) -> SplitResult | None:
+    """What an address of the web is made of; None where the text is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read only now, and refused where it is none
+    except ValueError:
+        return None
+    return parts if parts.scheme in ("http", "https") and parts.hostname else None
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -19,8 +19,8 @@ _AROUND = " \t\"'*-[]"
 
 
 def joined(titles: Iterable[str]) -> str:
-    """Titles as one text."""
-    return " | ".join(titles)
+    """Titles as one text, each on the line on which a prompt shows it."""
+    return " | ".join(" ".join(title.split()) for title in titles)
 
 
 def parted(value: object) -> list[str]:

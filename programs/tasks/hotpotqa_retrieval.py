@@ -46,13 +46,13 @@ def two_hops(retriever: Retriever, passages: int = PASSAGES) -> dspy.Module:
         async def aforward(self, question: str) -> dspy.Prediction:
             if not isinstance(question, str):  # a request's `inputs` may hold anything
                 raise InputInvalid("question", f"input 'question' must be str, not {question!r:.80}")
-            found = list(await retriever.search(question, passages))
+            found = list(dict.fromkeys(await retriever.search(question, passages)))
             query = await self._query(as_text(found), question)
             # What both searches find counts once, and the second makes up for it with what comes next.
             more = await retriever.search(query or question, 2 * passages)
-            found += [passage for passage in more if passage not in found][:passages]
+            found += [passage for passage in dict.fromkeys(more) if passage not in found][:passages]
             said = await self.answer.acall(context=as_text(found), question=question)
-            titles = [passage.title for passage in found]
+            titles = list(dict.fromkeys(passage.title for passage in found))
             return dspy.Prediction(titles=titles, query=query, answer=said.answer)
 
         async def _query(self, found: str, question: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,7 +119,7 @@ def _paragraphs(context: Any) -> list[_Pair]:
         titles, texts = context.get("title"), context.get("sentences")
         if not (isinstance(titles, list) and isinstance(texts, list)):
             return []
-        return [(title, _whole(text)) for title, text in zip(titles, texts, strict=False)]
+        return [(title, _whole(text)) for title, text in zip_longest(titles, texts)]
     return [_pair(one) for one in context] if isinstance(context, list) else []
 
 

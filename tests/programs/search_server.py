@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -19,16 +20,18 @@ GATE = {"title": "Gate", "text": "The gate is iron."}
 
 
 class PassageServer:
-    """Gives the same two passages for every query, or first some given trouble."""
+    """Gives the same two passages for every query, after a pause, or first some given trouble."""
 
     def __init__(self) -> None:
         self.url = ""
         self.asked: list[dict[str, Any]] = []
         self.troubles: list[Response] = []
+        self.pause = 0.0
         self.app = Starlette(routes=[Route("/search", self._search, methods=["POST"])])
 
     async def _search(self, request: Request) -> Response:
         self.asked.append(await request.json())
+        await asyncio.sleep(self.pause)
         if self.troubles:
             return self.troubles.pop(0)
         return JSONResponse({"passages": [HERON, GATE]})

@@ -24,6 +24,7 @@ def _server() -> Iterator[PassageServer]:
 def server(_server: PassageServer) -> PassageServer:
     _server.asked.clear()
     _server.troubles.clear()
+    _server.pause = 0.0
     return _server
 
 
@@ -79,10 +80,28 @@ def test_a_setting_that_names_no_retriever_is_told_what_is_allowed(setting: str)
         open_retriever(setting)
 
 
-@pytest.mark.parametrize("place", ["search", "ftp://127.0.0.1/x", "http://", "127.0.0.1:9000"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("search", "ftp://127.0.0.1/x", "http://", "127.0.0.1:9000"),
+        *("http://[::1", "http://127.0.0.1:search/", "http://127.0.0.1:99999/search"),
+    ],
+)
 def test_an_address_that_is_no_url_is_refused_before_it_is_asked(place: str) -> None:
     with pytest.raises(ProgramInvalid, match="is no URL: give one such as"):
         open_retriever(f"http:{place}")
+
+
+def test_a_server_that_does_not_answer_in_time_is_one_sentence(server: PassageServer) -> None:
+    server.pause = 0.5
+    with pytest.raises(RetrievalFailed, match=r"can't be reached \(it took too long\)"):
+        asyncio.run(HttpRetriever(server.url, (0,), seconds=0.1).search("bird", 2))
+    assert len(server.asked) == 2
+
+
+def test_an_address_that_is_refused_is_shown_without_its_password() -> None:
+    with pytest.raises(ProgramInvalid, match=r"address 'http://127.0.0.1:search/' is no URL"):
+        HttpRetriever("http://me:secret@127.0.0.1:search/")
 
 
 def test_the_setting_opens_a_server(server: PassageServer) -> None:
@@ -101,11 +120,24 @@ def test_a_missing_corpus_is_one_sentence_that_says_what_to_set(tmp_path: Path) 
 
 def test_every_bad_line_of_a_corpus_is_told(tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl"
-    lines = [{"title": "A", "text": "a"}, {"title": 3, "text": "b"}, {"title": "C"}]
+    lines = [
+        {"title": "A", "text": "a"},
+        {"title": 3, "text": "b"},
+        {"title": "C"},
+        {"title": " ", "text": ""},
+    ]
     path.write_text("\n".join(map(json.dumps, lines)))
     with pytest.raises(DataInvalid) as caught:
         read_corpus(path)
     assert caught.value.mistakes == (
         "corpus.jsonl line 2: field 'title' must be a text",
         "corpus.jsonl line 3: field 'text' must be a text",
+        "corpus.jsonl line 4: field 'title' is empty",
     )
+
+
+def test_a_passage_that_stands_twice_in_a_corpus_counts_once(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    lines = [{"title": "A", "text": "a"}, {"title": "A", "text": "b"}, {"title": "A", "text": "a"}]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    assert read_corpus(path) == [Passage("A", "a"), Passage("A", "b")]

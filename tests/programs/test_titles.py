@@ -33,6 +33,17 @@ def test_a_title_counts_where_it_is_named_whole(said: Any, score: float) -> None
     assert recall("Steins;Gate | Kingston", said) == recall(["Steins;Gate", "Kingston"], said) == score
 
 
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        ("A\nB", "Ollen | A B"),
+        ("\u202eنهر", "Ollen | \u202eنهر"),
+    ],
+)
+def test_a_title_is_named_as_the_prompt_shows_it(title: str, said: str) -> None:
+    assert recall(joined([title, "Ollen"]), said) == recall([title, "Ollen"], said) == 1.0
+
+
 def test_a_label_without_titles_has_none_to_miss() -> None:
     assert recall("", "anything") == recall([], "anything") == 1.0
 

@@ -62,6 +62,13 @@ def test_what_both_searches_find_counts_once() -> None:
     assert outcome.outputs["titles"] == list("ABCDEF") and shelf.asked == [ASKED, "River Ollen"]
 
 
+def test_a_search_that_finds_one_passage_twice_is_read_once() -> None:
+    one, part, other = Passage("A", "a"), Passage("A", "aa"), Passage("B", "b")
+    outcome, model = run(Shelf({ASKED: [one, one, part], "River Ollen": [other, one, other]}), QUERY, ANSWER)
+    assert outcome.outputs["titles"] == ["A", "B"]
+    assert as_text([one, part, other]) + "\n\n[[ ## question" in model.asked[1][-1]["content"]
+
+
 def test_a_second_query_that_can_not_be_read_is_no_reason_to_give_up() -> None:
     passages = [Passage(letter, letter * 3) for letter in "ABCDEFGH"]
     shelf = Shelf({ASKED: passages})

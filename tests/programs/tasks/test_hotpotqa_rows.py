@@ -90,6 +90,14 @@ def test_every_published_form_of_a_row_reads_alike(row: dict[str, Any]) -> None:
         ({"context": []}, "has no paragraphs in 'context'"),
         ({"context": "Ollen is a river."}, "has no paragraphs in 'context'"),
         ({"context": {"title": ["Ollen"]}}, "has no paragraphs in 'context'"),
+        (
+            {"context": {"title": ["A", "B"], "sentences": [["a"]]}},
+            "has a paragraph 2 without a title or a text",
+        ),
+        (
+            {"context": {"title": ["A"], "sentences": [["a"], ["b"]]}},
+            "has a paragraph 2 without a title or a text",
+        ),
         ({"context": [{"title": "", "text": "x"}]}, "has a paragraph 1 without a title or a text"),
         ({"context": [["Ollen", ["a", 3]]]}, "has a paragraph 1 without a title or a text"),
         ({"context": [None, 3]}, "has a paragraph 2 without a title or a text"),
