@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 import string
-import unicodedata
 from collections import Counter
-from fractions import Fraction
+
+from programs.numerals import read_number
 
 _SHOWN = 300  # characters of a value in words about it
 
@@ -28,41 +28,6 @@ def normalise_text(value: object) -> str:
     """Lower case without punctuation, articles and surplus spaces: the SQuAD evaluation's normalisation."""
     text = str(value).lower().translate(_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", text).split())
-
-
-# A mixed number, a fraction, or a decimal with optional thousands commas and exponent.
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
-_NUMBER = re.compile(
-    rf"(?P<sign>(?<![\w.)])-\s?[$€£]?)?"
-    rf"(?:(?P<whole>{_DIGITS})\s+(?=\d+\s?/\s?\d))?"
-    rf"(?:(?P<over>{_DIGITS})\s?/\s?(?P<under>{_DIGITS})(?![\d.,/]*\d)"
-    rf"|(?P<decimal>{_DIGITS}(?:\.\d+)?|\.\d+)(?P<exponent>[eE][+-]?\d{{1,3}}(?!\w))?)"
-)
-_MOST_DIGITS = 1_000  # of a number; Python takes longer ones for an attack
-_LATEX_FRACTION = re.compile(r"\\[dt]?frac\{\s*(\d+)\s*\}\{\s*(\d+)\s*\}")
-
-
-def read_number(value: object) -> Fraction | None:
-    """The number in a value: after `####` where there is one, else the last number of the text."""
-    if isinstance(value, bool):
-        return None
-    text = unicodedata.normalize("NFKC", str(value)).replace("−", "-").replace("\u2044", "/")
-    text = _LATEX_FRACTION.sub(r" \1/\2", text.rpartition("####")[2])
-    found = list(_NUMBER.finditer(text))
-    return _as_fraction(found[-1]) if found else None
-
-
-def _as_fraction(match: re.Match[str]) -> Fraction | None:
-    part = {name: text.replace(",", "") for name, text in match.groupdict().items() if text}
-    if any(len(text) > _MOST_DIGITS for text in part.values()):
-        return None
-    if "decimal" in part:
-        number = Fraction(part["decimal"] + part.get("exponent", ""))
-    elif Fraction(part["under"]) == 0:
-        return None
-    else:
-        number = Fraction(part.get("whole", 0)) + Fraction(part["over"]) / Fraction(part["under"])
-    return -number if "sign" in part else number
 
 
 def same(labelled: object, predicted: object) -> float:

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from programs.comparison import read_number
 from programs.data import HubDataset, benchmark_rows, data_folder, data_is_named, read_rows
 from programs.errors import DataInvalid
+from programs.numerals import read_number
 from programs.program import SPLITS, Split
 from programs.tasks.story_problems import draw_from
 
@@ -58,6 +58,13 @@ def read_word_problems(rows: Sequence[Mapping[str, Any]], called: str) -> list[W
     if mistakes:
         raise DataInvalid(mistakes)
     return [_read(row) for row in rows]
+
+
+def read_word_problem(row: Mapping[str, Any]) -> WordProblem:
+    """One of them. Raises DataInvalid."""
+    if mistakes := [*_mistakes(row)]:
+        raise DataInvalid(mistakes)
+    return _read(row)
 
 
 def _mistakes(row: Mapping[str, Any]) -> Iterator[str]:
