@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from typing import NamedTuple
 
 PERSONS = frozenset(("angel", "devil", "king", "lord", "priest", "prophet", "serpent", "woman"))
@@ -60,13 +61,16 @@ class Deed(NamedTuple):
 def read_deed(text: str, persons: Collection[str]) -> Deed | None:
     """The first of these persons of whom the verse says something that can be asked."""
     for person in persons:
-        found = re.search(
-            rf"{_OPENING}(?:[Tt]he )?{re.escape(person)} (?P<clause>[^,;:.?!()]+)[,;:.?!]", text
-        )
+        found = _clause_of(person).search(text) if person in text else None
         clause = _asked(found["clause"].strip()) if found else None
         if clause is not None:
             return Deed(person, clause)
     return None
+
+
+@lru_cache(maxsize=4096)
+def _clause_of(person: str) -> re.Pattern[str]:
+    return re.compile(rf"{_OPENING}(?:[Tt]he )?{re.escape(person)} (?P<clause>[^,;:.?!()]+)[,;:.?!]")
 
 
 def _asked(clause: str) -> str | None:

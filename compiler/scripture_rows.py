@@ -22,7 +22,6 @@ from programs.scripture_metrics import bare
 
 SHARES: Mapping[Split, int] = {"train": 6, "dev": 2, "test": 2}
 NEIGHBOURS = 2  # verses beside the one that is asked about
-ROUNDS = 20  # through all verses without a new question, before a kind has none left
 LEAST_WORDS = 3  # of a quotation that is to be found
 _WORD = re.compile(r"[A-Za-z]+")
 _ENDINGS = ("ing", "eth", "ed", "es", "s", "e")
@@ -151,7 +150,7 @@ def find_verse(made: Material) -> Row | None:
     length = made.rng.randint(LEAST_WORDS, min(6, len(words)))
     at = made.rng.randrange(len(words) - length + 1)
     quoted = " ".join(words[at : at + length]).strip(",;:.?!")
-    if sum(quoted in verse.text for verse in made.tables) != 1:
+    if not made.tables.only_once(quoted):
         return None
     question = f'Which verse contains the words "{quoted}"?'
     reasoning = f"The words stand in {made.verse.ref}."
@@ -260,9 +259,11 @@ class _Maker:
         return list(found.values())
 
     def _new(self, kind: Make, first: int, found: dict[str, Row]) -> Iterator[bool]:
-        """Adds a row of that kind at each step; ends where many rounds of all verses gave none."""
+        """Adds a row of that kind at each step; ends where many in turn gave none."""
         barren = 0
-        while barren < ROUNDS * len(self._verses):
+        # Twenty rounds of few verses, which have few words to ask about; little more than two of many.
+        most = min(20 * len(self._verses), 2 * len(self._verses) + 5_000)
+        while barren < most:
             row = self._row(self._verses[first % len(self._verses)], kind)
             first += 1
             key = "" if row is None else f"{row['question']} {row['history']}"
@@ -301,6 +302,7 @@ def _plain(translit: str) -> str:
     return translit.replace(".", "")
 
 
+@lru_cache(maxsize=50_000)
 def _head(gloss: str) -> str:
     """The first word of a gloss that says something: of `to love`, `love`; of `way: conduct`, `way`."""
     words = _WORD.findall(gloss.partition(":")[0])

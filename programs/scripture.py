@@ -12,6 +12,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from programs.data import DATA_VARIABLE, data_folder
@@ -82,6 +83,11 @@ class Tables:
         at, end = bisect_left(self._places, first), bisect_right(self._places, last)
         return [self._verses[place] for place in self._places[at:end]]
 
+    def only_once(self, quoted: str) -> bool:
+        """Whether one verse alone has these words, which are on one line."""
+        at = self._text.find(quoted)
+        return at >= 0 and self._text.find(quoted, self._text.find("\n", at)) < 0
+
     def words_of(self, verse: Verse) -> list[Word]:
         return [self.words[id] for id in verse.ids if id in self.words]
 
@@ -98,6 +104,11 @@ class Tables:
         left = [(len(verses) - len(parts), "verses are left out"), (len(missing) - MOST_ABSENT, "are absent")]
         parts += missing[:MOST_ABSENT]
         return "\n\n".join([*parts, *(f"({count} more {what}.)" for count, what in left if count > 0)])
+
+    @cached_property
+    def _text(self) -> str:
+        """A verse a line."""
+        return "".join(f"{verse.text}\n" for verse in self)
 
     def absent(self, ref: str) -> str:
         """What is said of a verse that is not there: to the model, and through it to who asked."""
