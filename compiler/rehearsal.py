@@ -59,6 +59,7 @@ def fields_needed(module: dspy.Module, program: Program) -> Needed:
     return Needed(
         [known.get(field.name, field) for field in taken],
         [answer, *(known.get(name, name) for name in others)],
+        program.as_fields,
     )
 
 

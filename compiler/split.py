@@ -18,7 +18,7 @@ from compiler.request import BuildRequest
 from programs.checks import Check, broken_by_label
 from programs.data import content_key, fingerprint, load_examples
 from programs.plan import Field
-from programs.program import SPLITS, Split
+from programs.program import SPLITS, AsFields, Split
 from programs.verses import examples_with_verses
 
 Examples = tuple[dspy.Example, ...]
@@ -34,6 +34,8 @@ class Needed(NamedTuple):
     inputs: Sequence[Field]
     labels: Sequence[Field | str]
     """Of one given by its bare name the type is nobody's business."""
+    as_fields: AsFields | None = None
+    """What makes a row of a file hold them."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def load_parts(request: BuildRequest, needed: Needed) -> Parts:
     found: dict[Split, Sequence[dspy.Example]] = {}
     for split, path in paths.items():
         if path is not None:
-            found[split] = load_examples(path, needed.inputs, needed.labels)
+            found[split] = load_examples(path, *needed)
         else:
             found[split] = request.program.examples(split) if data.train is None else ()
         found[split] = examples_with_verses(found[split], request.program.chat, request.tables)

@@ -1,4 +1,4 @@
-"""Rows of examples: JSONL files of one's own, and benchmark data by its name.
+"""Rows of examples: JSONL and JSON files of one's own, and benchmark data by its name.
 
 A file is judged whole: every bad line is reported, with its number, before a model is asked anything. Knows
 nothing of splits' sizes or of how examples are used.
@@ -13,15 +13,15 @@ import reprlib
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 from programs.errors import DataInvalid
 from programs.json_values import JsonUnusable, read_json
 from programs.plan import Field, fits
-from programs.program import Split
+from programs.program import AsFields, Split
 from programs.release import canonical_json, digest
 
 if TYPE_CHECKING:
@@ -33,43 +33,75 @@ _HUB = "https://huggingface.co"
 _SECONDS = 5.0  # to find out whether the hub is there
 
 
+class Mistake(NamedTuple):
+    """What is wrong with a row, after its file and place; by `number` they are told in their order."""
+
+    number: int
+    told: str
+
+
 @dataclass(frozen=True)
 class Row:
-    """One line of a JSONL file; `number` counts from 1."""
+    """One line of a JSONL file, or one item of a JSON list; `number` counts from 1."""
 
     number: int
     values: Mapping[str, Any]
+    unit: Literal["line", "item"] = "line"
+
+    @property
+    def place(self) -> str:
+        return f"{self.unit} {self.number}"
+
+    def mistake(self, path: Path, problem: str) -> Mistake:
+        return Mistake(self.number, f"{path.name} {self.place}: {problem}")
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The objects of a JSONL file; blank lines are skipped.
+    """The objects of a JSONL file, blank lines skipped, or of a JSON file that is a list of them.
 
     Raises:
         DataInvalid: the file can't be read, or has lines that hold no JSON object; carries all of them.
     """
-    rows, mistakes = _parse(path)
-    _refuse(path, mistakes)
-    return rows
+    file = _parse(path)
+    _refuse(file.mistakes)
+    return file.rows
 
 
 def load_examples(
-    path: Path, inputs: Sequence[Field | str], labels: Sequence[Field | str]
+    path: Path,
+    inputs: Sequence[Field | str],
+    labels: Sequence[Field | str],
+    as_fields: AsFields | None = None,
 ) -> list[dspy.Example]:
-    """The examples of a JSONL file; fields beyond those named are kept, for a metric may use them.
+    """The examples of a JSONL or JSON file; fields beyond those named are kept, for a metric may use them.
 
     A field given by its bare name may hold anything. A label may also be a list of accepted variants. An
-    input that isn't required may be missing, or null, which is the same.
+    input that isn't required may be missing, or null, which is the same. `as_fields` makes each row what is
+    looked at.
 
     Raises:
         DataInvalid: carries every line that is no object, lacks a field or has one of the wrong type.
     """
+    file = _parse(path)
+    found: list[Mapping[str, Any]] = []
+    mistakes = list(file.mistakes)
+    for row in file.rows:
+        try:
+            shaped = [row.values] if as_fields is None else as_fields(row.values)
+        except DataInvalid as error:
+            mistakes += [row.mistake(path, problem) for problem in error.mistakes]
+            continue
+        found += shaped
+        for values in shaped:
+            problems = [*_problems(values, inputs), *_label_problems(values, labels)]
+            mistakes += [row.mistake(path, problem) for problem in problems]
+    _refuse(mistakes)
+    return _as_examples(found, inputs)
+
+
+def _as_examples(rows: Iterable[Mapping[str, Any]], inputs: Sequence[Field | str]) -> list[dspy.Example]:
     import dspy
 
-    rows, mistakes = _parse(path)
-    for row in rows:
-        for problem in [*_problems(row.values, inputs), *_label_problems(row.values, labels)]:
-            mistakes.append((row.number, problem))
-    _refuse(path, mistakes)
     histories = {_name(field) for field in inputs if isinstance(field, Field) and field.type == "history"}
     names = [_name(field) for field in inputs]
 
@@ -79,7 +111,7 @@ def load_examples(
         # Not as keywords: a row may have a field that is called as a parameter is.
         return dspy.Example(told).with_inputs(*names)
 
-    return [example(row.values) for row in rows]
+    return [example(values) for values in rows]
 
 
 def read_examples(path: Path, signature: type[dspy.Signature]) -> list[dspy.Example]:
@@ -178,35 +210,60 @@ def _no_source(task: str, why: str) -> NoReturn:
     )
 
 
-def _refuse(path: Path, mistakes: list[tuple[int, str]]) -> None:
+def _refuse(mistakes: Sequence[Mistake]) -> None:
     if mistakes:
-        in_order = sorted(mistakes, key=lambda mistake: mistake[0])
-        raise DataInvalid([f"{path.name} line {number}: {problem}" for number, problem in in_order])
+        raise DataInvalid([mistake.told for mistake in sorted(mistakes, key=lambda one: one.number)])
 
 
-def _parse(path: Path) -> tuple[list[Row], list[tuple[int, str]]]:
-    """The rows that can be read, and with their line numbers what is wrong with the others."""
+class _File(NamedTuple):
+    rows: list[Row]
+    mistakes: list[Mistake]
+
+
+def _parse(path: Path) -> _File:
+    """The rows that can be read, and what is wrong with the others."""
     try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
         raise DataInvalid([f"can't read {str(path)!r}: {error.strerror}"]) from error
-    rows: list[Row] = []
-    mistakes: list[tuple[int, str]] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            values = read_json(line)
-        except JsonUnusable as error:
-            mistakes.append((number, str(error)))
-        else:
-            if isinstance(values, dict):
-                rows.append(Row(number, values))
-            else:
-                mistakes.append((number, f"must hold an object, not {reprlib.repr(values)}"))
-    if not rows and not mistakes:
+    file = _File([], [])
+    listed = _listed(data)
+    unit: Literal["line", "item"] = "line" if listed is None else "item"
+    for number, values in enumerate(_lines(data) if listed is None else listed, start=1):
+        row = Row(number, values, unit)
+        if isinstance(values, dict):
+            file.rows.append(row)
+        elif isinstance(values, JsonUnusable):
+            file.mistakes.append(row.mistake(path, str(values)))
+        elif values is not _BLANK:
+            said = f"must hold an object, not {reprlib.repr(values)}"
+            file.mistakes.append(row.mistake(path, said))
+    if not file.rows and not file.mistakes:
         raise DataInvalid([f"{str(path)!r} holds no rows"])
-    return rows, mistakes
+    return file
+
+
+_BLANK = object()
+
+
+def _lines(data: bytes) -> Iterator[Any]:
+    """What each line holds: its value, why it has none, or that it is blank."""
+    for line in data.split(b"\n"):
+        try:
+            yield read_json(line) if line.strip() else _BLANK
+        except JsonUnusable as error:
+            yield error
+
+
+def _listed(data: bytes) -> list[Any] | None:
+    """The items of a file that is one JSON list, as some benchmarks are published; None for any other."""
+    if not data.lstrip().startswith(b"["):
+        return None
+    try:
+        values = read_json(data)
+    except JsonUnusable:
+        return None
+    return values if isinstance(values, list) else None
 
 
 def _problems(values: Mapping[str, Any], inputs: Sequence[Field | str]) -> Iterable[str]:

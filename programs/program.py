@@ -5,7 +5,7 @@ Knows nothing of models, optimisers or releases, and imports no DSPy: listing pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -29,6 +29,10 @@ class Metric(Protocol):
     """
 
     def __call__(self, example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> Any: ...
+
+
+AsFields = Callable[[Mapping[str, Any]], Sequence[Mapping[str, Any]]]
+"""A row of a file -> rows of a program's fields; raises DataInvalid with what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ class Program:
     """Demonstrations a person would choose: the manual few-shot prompt that a build is compared with."""
     second_opinion: Metric | None = None
     """Asked of the test answers only, and only where a teacher is named: does it agree with `metric`?"""
+    as_fields: AsFields | None = None
+    """Takes rows of files in other forms than the program's own fields, as a benchmark is published."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.check_retries <= MOST_CHECK_RETRIES:

@@ -112,7 +112,7 @@ def load_rows(program: Program, data: Path | None, tables: Path | None = None) -
                 load_parts(BuildRequest(program, tables=tables), needed).test,
                 "the program's test rows",
             )
-        rows = load_examples(data, needed.inputs, needed.labels)
+        rows = load_examples(data, *needed)
         return Rows(program, tuple(examples_with_verses(rows, program.chat, tables)), data.name)
 
 

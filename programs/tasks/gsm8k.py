@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from programs.metrics import numeric_match
 from programs.program import Chat, Program, Sampling, Split
-from programs.tasks.gsm8k_rows import word_problems
+from programs.tasks.gsm8k_rows import WordProblem, read_word_problem, word_problems
 
 if TYPE_CHECKING:
     import dspy
@@ -55,11 +55,22 @@ def make_module() -> dspy.Module:
 
 def examples(split: Split) -> Sequence[dspy.Example]:
     """Problems with their published solution as reasoning; a split that the source lacks is empty."""
+    return [as_example(problem) for problem in word_problems(split)]
+
+
+def as_fields(row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """A row in the program's own form, or in a published one."""
+    if "rationale" in row or "####" in str(row.get("answer")):
+        return [dict(as_example(read_word_problem(row)).items())]
+    return [row]
+
+
+def as_example(problem: WordProblem) -> dspy.Example:
+    """The problem as the program sees it; one without a solution has no reasoning."""
     import dspy
 
-    rows = [problem._asdict() for problem in word_problems(split)]
-    told = ({name: text for name, text in row.items() if text} for row in rows)
-    return [dspy.Example(**row).with_inputs("question") for row in told]
+    told = {name: text for name, text in problem._asdict().items() if text}
+    return dspy.Example(**told).with_inputs("question")
 
 
 def handpicked() -> Sequence[dspy.Example]:
@@ -81,4 +92,5 @@ program = Program(
     sampling=Sampling(temperature=0.0, max_tokens=400),
     description="Grade-school word problems, worked out step by step.",
     handpicked=handpicked,
+    as_fields=as_fields,
 )

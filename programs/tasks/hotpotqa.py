@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from programs.metrics import exact_match, token_f1, weighted_sum
 from programs.program import Chat, Program, Sampling, Split
-from programs.tasks.hotpotqa_rows import Question, as_text, questions
+from programs.tasks.hotpotqa_rows import Question, as_text, questions, read_question
 from programs.titles import joined, title_recall
 
 if TYPE_CHECKING:
@@ -63,6 +63,13 @@ def examples(split: Split) -> Sequence[dspy.Example]:
     return [as_example(question) for question in questions(split)]
 
 
+def as_fields(row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """A row in the program's own form, whose context is one text, or in a published one."""
+    if isinstance(row.get("context"), str):
+        return [row]
+    return [dict(as_example(read_question(row)).items())]
+
+
 def as_example(question: Question) -> dspy.Example:
     """The question as the program sees it, with the titles that a right answer names."""
     import dspy
@@ -102,4 +109,5 @@ program = Program(
     sampling=Sampling(temperature=0.0, max_tokens=128),
     description="Questions that take two of ten given paragraphs to answer.",
     handpicked=handpicked,
+    as_fields=as_fields,
 )

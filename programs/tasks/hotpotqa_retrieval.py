@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from programs.bm25 import BM25, index_folder
@@ -10,7 +10,7 @@ from programs.errors import InputInvalid
 from programs.program import Chat, Program, Sampling, Split
 from programs.retrieval import Passage, Retriever, open_retriever, retriever_setting
 from programs.tasks.hotpotqa import HANDPICKED, METRIC
-from programs.tasks.hotpotqa_rows import Question, as_text, corpus, questions
+from programs.tasks.hotpotqa_rows import Question, as_text, corpus, questions, read_question
 
 if TYPE_CHECKING:
     import dspy
@@ -77,6 +77,13 @@ def examples(split: Split) -> Sequence[dspy.Example]:
     return [as_example(question) for question in questions(split)]
 
 
+def as_fields(row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """A row in the program's own form, or in a published one, which brings paragraphs."""
+    if not isinstance(row.get("context"), Mapping | list):
+        return [row]
+    return [dict(as_example(read_question(row)).items())]
+
+
 def as_example(question: Question) -> dspy.Example:
     """The question; what the first search should find and the second should ask are labels."""
     import dspy
@@ -116,4 +123,5 @@ program = Program(
     sampling=Sampling(temperature=0.0, max_tokens=96),
     description="Questions that take two searches of a paragraph index to answer.",
     handpicked=handpicked,
+    as_fields=as_fields,
 )

@@ -97,6 +97,15 @@ def read_questions(rows: Sequence[Mapping[str, Any]], called: str) -> list[Quest
     return found
 
 
+def read_question(row: Mapping[str, Any]) -> Question:
+    """One of them. Raises DataInvalid."""
+    paragraphs, titles = _paragraphs(row.get("context")), _titles(row)
+    if mistakes := [*_mistakes(row, paragraphs, titles)]:
+        raise DataInvalid(mistakes)
+    passages = tuple(Passage(title, text) for title, text in paragraphs)
+    return Question(row["question"], row["answer"], passages, tuple(titles))
+
+
 def _mistakes(row: Mapping[str, Any], paragraphs: Sequence[_Pair], titles: Sequence[Any]) -> Iterator[str]:
     for name in ("question", "answer"):
         value = row.get(name)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from programs.checks import mentions_one_of
 from programs.comparison import shown
-from programs.data import Row, data_folder, read_rows
+from programs.data import data_folder, load_examples
 from programs.errors import DataInvalid
+from programs.plan import Field
 from programs.program import Chat, Program, Sampling, Split
 from programs.scripture import SAMPLE, passage
 from programs.scripture_metrics import scripture_score
@@ -17,6 +18,7 @@ from programs.scripture_metrics import scripture_score
 if TYPE_CHECKING:
     import dspy
 
+INPUTS = (Field("context", required=False), Field("history", "history"), Field("question"))
 INSTRUCTION = "Answer the question from the verses of the context and the Strong's list under each of them."
 # The words for God, each by its id in both spellings, in our script and in its own.
 GOD = (
@@ -121,8 +123,8 @@ def rows_file(split: Split, folder: Path | None) -> Path | None:
 
 
 def read_file(path: Path) -> list[dspy.Example]:
-    """The rows of a file, all of them or, for the first that does not fit, its line."""
-    return [_example(row, path) for row in read_rows(path)]
+    """The rows of a file. Raises DataInvalid, which carries every line that does not fit."""
+    return load_examples(path, INPUTS, [Field("answer")], as_fields)
 
 
 def handpicked() -> Sequence[dspy.Example]:
@@ -141,21 +143,18 @@ def handpicked() -> Sequence[dspy.Example]:
     ]
 
 
-def _example(row: Row, path: Path) -> dspy.Example:
+def as_fields(row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """A row of either form: texts as the program takes them, or verses and chat messages as objects."""
-    import dspy
-
-    values = dict(row.values)
+    values = dict(row)
     try:
         values["context"] = _context(values.get("context"))
-        values["history"] = dspy.History(messages=list(_turns(values.get("history") or [])))
-        for name in ("question", "answer"):
-            if not isinstance(values.get(name), str) or not values[name].strip():
-                raise ValueError(f"field {name!r} must be a text that is not empty")
+        values["history"] = list(_turns(values.get("history") or []))
+        if isinstance(values.get("answer"), str) and not values["answer"].strip():
+            raise ValueError("field 'answer' is empty")
     except (KeyError, TypeError, ValueError) as error:
         told = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise DataInvalid([f"{path.name} line {row.number}: {told}"]) from error
-    return dspy.Example(**values).with_inputs("context", "history", "question")
+        raise DataInvalid([told]) from error
+    return [values]
 
 
 def _context(given: Any) -> str:
@@ -214,4 +213,5 @@ program = Program(
     description="Questions about verses of scripture and the Hebrew and Greek words behind them.",
     checks=(NAMES_GOD,),
     handpicked=handpicked,
+    as_fields=as_fields,
 )

@@ -118,4 +118,5 @@ program = Program(
     description="Answers to a student that teach, from the lesson's context, for a grade and a subject.",
     second_opinion=judged_by_rubric("response", RUBRIC),
     handpicked=handpicked,
+    as_fields=lessons_of,
 )

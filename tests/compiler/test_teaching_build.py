@@ -60,9 +60,9 @@ def test_rows_of_the_wrong_types_are_all_told_before_anything_is_asked(tmp_path:
     with serving(Tutor()) as server:
         done = build(tmp_path, server.url, "--data", str(tmp_path / "rows.jsonl"))
         assert (done.exit_code, server.calls) == (2, 0)
+    named = "a field 'response' or 'answer' or 'completion' must hold a text"
     assert done.stderr.splitlines() == [
-        "rows.jsonl line 1: field 'query' must be str, not 1",
-        "rows.jsonl line 2: field 'grade' must be str, not 7",
-        "rows.jsonl line 3: field 'response' is missing",
+        "rows.jsonl line 1: field 'query' must be a text, not 1",
+        f"rows.jsonl line 3: it has no response: {named}",
         "rows.jsonl line 4: must hold an object, not ['query']",
     ]

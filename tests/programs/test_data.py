@@ -3,7 +3,9 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import dspy
 import pytest
@@ -195,3 +197,40 @@ def test_an_optional_input_that_is_null_is_as_good_as_missing(tmp_path: Path) ->
     null, missing = load_examples(path, [Field("q"), Field("hint", required=False)], [Field("answer")])
     assert dict(null.inputs().items()) == dict(missing.inputs().items()) == {"q": "a"}
     assert content_key(null) == content_key(missing) and null.note is None
+
+
+def test_rows_of_a_form_of_their_own_are_made_a_programs_fields(tmp_path: Path) -> None:
+    def as_fields(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if "pairs" not in row:
+            raise DataInvalid(["has no pairs"])
+        return [{"q": q, "answer": a} for q, a in row["pairs"]]
+
+    path = write(tmp_path, '{"pairs": [["a", "b"], ["c", "d"]]}')
+    found = load_examples(path, [Field("q")], [Field("answer")], as_fields)
+    assert [(example.q, example.answer) for example in found] == [("a", "b"), ("c", "d")]
+    path = write(tmp_path, '{"pairs": [["a", 1]]}', '{"q": "a", "answer": "b"}')
+    with pytest.raises(DataInvalid) as caught:
+        load_examples(path, [Field("q")], [Field("answer")], as_fields)
+    assert caught.value.mistakes == (
+        "rows.jsonl line 1: field 'answer' must be str, not 1",
+        "rows.jsonl line 2: has no pairs",
+    )
+
+
+def test_a_file_may_be_one_json_list_and_its_items_are_counted(tmp_path: Path) -> None:
+    path = write(tmp_path, "[", '  {"q": "a", "answer": "b"},', '  {"q": "c",', '"answer": "d"}]')
+    assert [row.values["q"] for row in read_rows(path)] == ["a", "c"]
+    path = write(tmp_path, '[{"q": "a", "answer": "b"},', ' 3, {"q": "a"}]')
+    assert mistakes(path, [Field("q")], [Field("answer")]) == (
+        "rows.jsonl item 2: must hold an object, not 3",
+        "rows.jsonl item 3: field 'answer' is missing",
+    )
+    path = write(tmp_path, '[{"q": "a"},', "{]")
+    with pytest.raises(DataInvalid, match="line 1: is not JSON"):
+        read_rows(path)
+
+
+@pytest.mark.parametrize("content", ["[]", "[\n]"])
+def test_a_list_without_rows_is_a_mistake(tmp_path: Path, content: str) -> None:
+    with pytest.raises(DataInvalid, match="holds no rows"):
+        read_rows(write(tmp_path, content))

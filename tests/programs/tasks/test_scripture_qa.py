@@ -65,9 +65,10 @@ def test_published_rows_of_verses_and_messages_are_read_as_the_program_takes_the
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"answer": "a"}, "field 'question' must be a text that is not empty"),
-        ({"question": "q", "answer": "  "}, "field 'answer' must be a text"),
-        ({"question": 3, "answer": "a"}, "field 'question' must be a text"),
+        ({"answer": "a"}, "field 'question' is missing"),
+        ({"question": "q", "answer": "  "}, "field 'answer' is empty"),
+        ({"question": 3, "answer": "a"}, "field 'question' must be str, not 3"),
+        ({"question": "\n", "answer": "a"}, "field 'question' is empty"),
         ({"question": "q", "answer": "a", "context": 3}, "field 'context' must be a text, or a list"),
         ({"question": "q", "answer": "a", "context": ["x"]}, "field 'context' must be a text, or a list"),
         ({"question": "q", "answer": "a", "context": [{"text": "x"}]}, "lacks 'ref'"),
