@@ -1,7 +1,9 @@
 """The student's training text: chats of the bundled programs, drawn without end from a seed.
 
-Every reply is right. What the demonstrations say decides the reply: style, convention and format are drawn
-afresh for each chat, so weights cannot know them. Knows nothing of tokens or the model.
+Three families stand here, which teach format, sums, conventions and reading; four more, in files of their own,
+come when those are learned. Every reply is right. What the demonstrations say decides the reply: style,
+convention and format are drawn afresh for each chat, so weights cannot know them. Knows nothing of tokens or
+the model.
 """
 
 from __future__ import annotations
@@ -9,9 +11,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from deploy.student.lessons import Lessons
 from deploy.student.prompts import Prompts, Turn
+from deploy.student.stories import Stories
+from deploy.student.verses import Verses
+from deploy.student.worlds import Worlds
 from programs.tasks import arithmetic, order_entry, passage_qa
 
 # Share of chats whose unprompted reply shows its working, by the number of events in the story.
@@ -23,6 +29,8 @@ INSTRUCTIONS = {
 }
 ASK_STEPS = ("Solve the word problem step by step.", "Show each step, then give the answer.")
 ASK_DIRECT = ("Give the answer without working.", "Answer at once.")
+ALL_FAMILIES = 52_000_000
+"""From so many tokens on all seven families are drawn; a student that is taken over begins there."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +43,9 @@ class Level:
     facts: int = 5
     long: float = 0.0
     """Share of chats with far more demonstrations than usual."""
-    mixture: tuple[float, float, float] = (0.3, 0.4, 0.3)
-    """Shares of arithmetic, order_entry and passage_qa; sums come early, conventions late."""
+    mixture: tuple[float, ...] = (0.3, 0.4, 0.3)
+    """Shares of arithmetic, order_entry and passage_qa; sums come early, conventions late. Where there are four
+    more, they are those of stories, worlds, verses and lessons."""
 
     @classmethod
     def at(cls, tokens: int) -> Level:
@@ -47,27 +56,46 @@ class Level:
             return cls(2, 4, False, 4, mixture=(0.45, 0.25, 0.3))
         if millions < 9:
             return cls(3, 5, mixture=(0.45, 0.25, 0.3))
+        if tokens >= ALL_FAMILIES:
+            return cls(demonstrations=8, long=0.001, mixture=(0.06, 0.12, 0.08, 0.18, 0.26, 0.18, 0.12))
         mixture = (0.3, 0.4, 0.3) if millions < 31 else (0.1, 0.6, 0.3)
         return cls(demonstrations=8, long=0.003, mixture=mixture)
 
 
+Draw = Callable[[random.Random, Level], list[Turn]]
+
+
+class Family(Protocol):
+    def chat(self, rng: random.Random, most: int) -> list[Turn]:
+        """A chat with at most so many demonstrations."""
+
+
 class Corpus:
-    """Draws chats of all three families, rendered exactly as the programs render them."""
+    """Draws chats of all families, rendered exactly as the programs render them."""
 
     def __init__(self) -> None:
         tasks = (arithmetic, order_entry, passage_qa)
         self.prompts = {task.program.name: Prompts(task.program.make_module()) for task in tasks}
+        self.more: tuple[Family, ...] = (Stories(), Worlds(), Verses(), Lessons())
+        draws = (self._arithmetic, self._order_entry, self._passage_qa, *(_drawn(one) for one in self.more))
+        self._draws: tuple[Draw, ...] = draws
 
     def chat(self, rng: random.Random, level: Level) -> list[Turn]:
-        draw: Callable[[random.Random, Level], list[Turn]]
-        (draw,) = rng.choices((self._arithmetic, self._order_entry, self._passage_qa), level.mixture)
+        (draw,) = rng.choices(self._draws[: len(level.mixture)], level.mixture)
         return draw(rng, level)
 
     def sample(self, seed: int, chats: int) -> Iterator[str]:
-        """Plain text for learning the tokenizer's merges."""
+        """Plain text of the first three families, for learning the tokenizer's merges."""
         rng = random.Random(seed)
         for _ in range(chats):
             yield "\n".join(turn.content for turn in self.chat(rng, Level())[1:])
+
+    def more_words(self, seed: int, chats: int) -> Iterator[str]:
+        """Plain text of the others, instructions too, for finding their words."""
+        rng = random.Random(seed)
+        for family in self.more:
+            for _ in range(chats):
+                yield "\n".join(turn.content for turn in family.chat(rng, 4))
 
     def _arithmetic(self, rng: random.Random, level: Level) -> list[Turn]:
         count = _demonstrations(rng, level)
@@ -145,6 +173,13 @@ class Corpus:
             inputs = {"context": passage.context, "question": last.question}
             turns += prompts.turn(inputs, {"answer": last.answer(convention)}, asked=at == count)
         return turns
+
+
+def _drawn(family: Family) -> Draw:
+    def draw(rng: random.Random, level: Level) -> list[Turn]:
+        return family.chat(rng, level.demonstrations if rng.random() < 0.1 else 4)
+
+    return draw
 
 
 def _demonstrations(rng: random.Random, level: Level) -> int:

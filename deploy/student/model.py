@@ -6,13 +6,15 @@ so nothing is padded and no chat sees another. `as_llama` gives the same weights
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+BLOCK = 256  # queries that are multiplied at once
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,17 @@ class _ChatAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, lengths: list[int]) -> Tensor:
-        out, weights, start = torch.empty_like(q), [], 0
+        out, weights = torch.empty_like(q), []
         scale = q.shape[-1] ** -0.5
         q, k, v, rows = (t.transpose(0, 1) for t in (q, k, v, out))
-        for n in lengths:
-            at = slice(start, start + n)
-            future = torch.full((n, n), float("-inf"), dtype=q.dtype, device=q.device).triu_(1)
-            scores = torch.bmm(q[:, at], k[:, at].transpose(1, 2)).mul_(scale).add_(future)
+        for start, first, end in _blocks(lengths):
+            size, seen = end - first, slice(start, end)
+            future = torch.full((size, size), float("-inf"), dtype=q.dtype, device=q.device).triu_(1)
+            scores = torch.bmm(q[:, first:end], k[:, seen].transpose(1, 2)).mul_(scale)
+            scores[:, :, first - start :].add_(future)
             weight = torch.softmax(scores, -1)
-            rows[:, at] = torch.bmm(weight, v[:, at])
+            rows[:, first:end] = torch.bmm(weight, v[:, seen])
             weights.append(weight)
-            start += n
         ctx.save_for_backward(q, k, v, *weights)
         ctx.lengths, ctx.scale = lengths, scale
         return out
@@ -53,18 +55,25 @@ class _ChatAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, *weights = ctx.saved_tensors
-        grad, start = grads[0].transpose(0, 1), 0
-        dq, dk, dv = (torch.empty_like(t.transpose(0, 1)).transpose(0, 1) for t in (q, k, v))
-        for n, weight in zip(ctx.lengths, weights, strict=True):
-            at = slice(start, start + n)
-            g = grad[:, at]
-            dv[:, at] = torch.bmm(weight.transpose(1, 2), g)
-            dweight = torch.bmm(g, v[:, at].transpose(1, 2))
+        grad = grads[0].transpose(0, 1)
+        dq, dk, dv = (torch.zeros_like(t.transpose(0, 1)).transpose(0, 1) for t in (q, k, v))
+        for (start, first, end), weight in zip(_blocks(ctx.lengths), weights, strict=True):
+            seen, g = slice(start, end), grad[:, first:end]
+            dv[:, seen] += torch.bmm(weight.transpose(1, 2), g)
+            dweight = torch.bmm(g, v[:, seen].transpose(1, 2))
             ds = torch._softmax_backward_data(dweight, weight, -1, weight.dtype).mul_(ctx.scale)
-            dq[:, at] = torch.bmm(ds, k[:, at])
-            dk[:, at] = torch.bmm(ds.transpose(1, 2), q[:, at])
-            start += n
+            dq[:, first:end] = torch.bmm(ds, k[:, seen])
+            dk[:, seen] += torch.bmm(ds.transpose(1, 2), q[:, first:end])
         return dq.transpose(0, 1), dk.transpose(0, 1), dv.transpose(0, 1), None
+
+
+def _blocks(lengths: list[int]) -> Iterator[tuple[int, int, int]]:
+    """Where a chat starts, and where each block of its queries begins and ends; later keys don't count."""
+    start = 0
+    for n in lengths:
+        for first in range(0, n, BLOCK):
+            yield start, start + first, start + min(first + BLOCK, n)
+        start += n
 
 
 def _norm(x: Tensor, gain: Tensor) -> Tensor:

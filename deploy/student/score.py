@@ -32,6 +32,8 @@ from programs.program import Program
 from programs.release import read_release
 from programs.tasks import arithmetic, order_entry, passage_qa
 
+CONVENTIONAL = ("arithmetic", "order_entry", "passage_qa")
+OTHERS = ("gsm8k", "hotpotqa", "scripture_qa", "teaching")
 DEMONSTRATIONS = 4
 DRAWS = 5
 AT_ONCE = 16
@@ -39,7 +41,12 @@ OTHER = order_entry.Convention(quantity=1, date=2, amount=0, account=0, separato
 
 
 def misleading(program: Program) -> list[dict[str, Any]]:
-    """Demonstrations of another convention than the house's; for word problems, of answering at once."""
+    """Demonstrations of another convention than the house's; for word problems, of answering at once.
+
+    Empty for programs that have no convention.
+    """
+    if program.name not in CONVENTIONAL:
+        return []
     rng = random.Random(f"misleading {program.name}")
     if program.name == "order_entry":
         orders = [order_entry.draw_from(rng, "train") for _ in range(DEMONSTRATIONS)]
@@ -62,7 +69,8 @@ def plans(program: Program, releases: Path) -> list[tuple[str, Plan]]:
         drawn = random.Random(seed).sample(list(train), DEMONSTRATIONS)
         demos = [demo_of(dict(example), predictor.signature) for example in drawn]
         candidates.append(Candidate(f"random {seed}", {name: demos}))
-    candidates.append(Candidate("other convention", {name: misleading(program)}))
+    if other := misleading(program):
+        candidates.append(Candidate("other convention", {name: other}))
     rows = [(candidate.name, lower(module, program, candidate, None)) for candidate in candidates]
     aliases = read_aliases(releases / program.name)
     if aliases.candidate is not None:
@@ -112,7 +120,7 @@ async def report(program: Program, url: str, model: str, releases: Path) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the bundled student.")
-    parser.add_argument("program", choices=("arithmetic", "order_entry", "passage_qa"))
+    parser.add_argument("program", choices=(*CONVENTIONAL, *OTHERS))
     parser.add_argument("--url", default="http://127.0.0.1:8100")
     parser.add_argument("--model", default="student", help="the name that the engine serves it under")
     parser.add_argument("--releases", type=Path, default=Path("releases"))

@@ -7,13 +7,15 @@ single pieces, so that a tiny model spends its few tokens on what differs; other
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from programs.scripture import SAMPLE, open_tables
 from programs.tasks import lexicon
 
 END, PAD, SYSTEM, USER, ASSISTANT = "<|end|>", "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>"
@@ -30,7 +32,10 @@ SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-FIELDS = ("question", "reasoning", "answer", "message", "line", "context", "history", "label", "completed")
+FIELDS = (
+    *("question", "reasoning", "answer", "message", "line", "context", "history", "label"),
+    *("titles", "query", "found", "response", "grade", "subject", "completed"),
+)
 PHRASES = (
     "Your input fields are:\n",
     "\nYour output fields are:\n",
@@ -48,12 +53,19 @@ PHRASES = (
     "1. `",
     " \n2. `",
     " \n3. `",
+    "\n2. `",
+    "\n3. `",
+    "\n4. `",
+    "` (Union[str, NoneType]):",
     " + ",
     " - ",
     " x ",
     " = ",
 )
 PIECES = 2048
+MORE_PIECES = 3000
+LAST_LATIN = 0x24F
+LEAST_SEEN = 4  # a word must be met so often in the sample to become one piece
 
 
 def phrases() -> list[str]:
@@ -78,7 +90,44 @@ def build(sample: Iterator[str]) -> PreTrainedTokenizerFast:
         vocab_size=PIECES, initial_alphabet=alphabet, special_tokens=list(SPECIALS), show_progress=False
     )
     bpe.train_from_iterator(_text(sample), trainer)
-    bpe.add_tokens([AddedToken(phrase, normalized=False, special=False) for phrase in phrases()])
+    return _wrapped(bpe, phrases())
+
+
+def grow(
+    base: PreTrainedTokenizerFast, sample: Iterable[str], whole: Iterable[str]
+) -> PreTrainedTokenizerFast:
+    """The same tokenizer with a piece for each frequent word of the sample and each text of `whole`.
+
+    Text without such words keeps its tokens, but not their numbers.
+    """
+    state = json.loads(base.backend_tokenizer.to_str())
+    vocabulary = state["model"]["vocab"]
+    fixed = dict.fromkeys([*phrases(), *whole])
+    added = {entry["content"] for entry in state["added_tokens"] if not entry["special"]}
+    counts: Counter[str] = Counter()
+    splitter = base.backend_tokenizer.pre_tokenizer
+    for text in sample:
+        counts.update(word for word, _ in splitter.pre_tokenize_str(text))
+    words = [
+        word
+        for word, seen in counts.most_common()
+        if seen >= LEAST_SEEN and word not in vocabulary and _is_worth_a_piece(base, word)
+    ]
+    for word in words[:MORE_PIECES]:
+        vocabulary[word] = len(vocabulary)
+    # Pieces found before the splitting come last, whatever number they had.
+    state["added_tokens"] = [entry for entry in state["added_tokens"] if entry["special"]]
+    return _wrapped(Tokenizer.from_str(json.dumps(state)), [*dict.fromkeys([*sorted(added), *fixed])])
+
+
+def _is_worth_a_piece(base: PreTrainedTokenizerFast, word: str) -> bool:
+    """No number, for those are drawn at random, and no part of a word that points take apart."""
+    text = base.convert_tokens_to_string([word]).strip()
+    return not text.isdigit() and all(ord(letter) <= LAST_LATIN for letter in text)
+
+
+def _wrapped(bpe: Tokenizer, fixed: Sequence[str]) -> PreTrainedTokenizerFast:
+    bpe.add_tokens([AddedToken(phrase, normalized=False, special=False) for phrase in fixed])
     wrapper: Any = PreTrainedTokenizerFast
     wrapped: PreTrainedTokenizerFast = wrapper(
         tokenizer_object=bpe,
@@ -90,6 +139,13 @@ def build(sample: Iterator[str]) -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=False,
     )
     return wrapped
+
+
+def lemmas() -> list[str]:
+    """The original words of the sample of scripture, which splitting would take apart at their points."""
+    tables = open_tables(SAMPLE)
+    found = {word.lemma for verse in tables for word in tables.words_of(verse)}
+    return sorted(found)
 
 
 def save(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

@@ -1,7 +1,8 @@
 """Trains the bundled student from random weights: python deploy/student/train.py --minutes 60 --export DIR.
 
-Runs on a CPU or a GPU, seeded; prints tokens per second and loss, saves a checkpoint every ten minutes and on
-Ctrl-C, goes on from it with --resume. The exported directory loads in transformers and vLLM.
+Or, with --from DIR, goes on from the weights of another one, which may get more pieces and layers. Runs on
+a CPU or a GPU, seeded; prints tokens per second and loss, saves a checkpoint every ten minutes and on Ctrl-C,
+goes on from it with --resume. The exported directory loads in transformers and vLLM.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from transformers import PreTrainedTokenizerFast
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from deploy.student import tokenizer as pieces
-from deploy.student.corpus import Corpus
+from deploy.student.corpus import ALL_FAMILIES, Corpus
+from deploy.student.growth import shape_of, take_over
 from deploy.student.model import Shape, Student, as_llama, llama_config
 from deploy.student.muon import Optimiser
 from deploy.student.peers import Peers, join, start
@@ -34,6 +36,7 @@ from deploy.student.rows import Row, Rows, ahead
 
 CHECKPOINT_SECONDS = 600.0
 WARM_UP_STEPS = 50
+TAKE_OVER_STEPS = 400  # what is known is moved gently while the new pieces are still without a meaning
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,20 @@ class Trainer:
     ) -> None:
         torch.manual_seed(run.seed)
         self.run, self.step, self.seen, self.peers = run, 0, 0, peers or Peers()
+        self.warm_up = WARM_UP_STEPS
         self.student = Student(shape, fuse).to(run.device)
         s = self.student
         matrices = [(p, 3) for p in s.qkv] + [(p, 1) for p in s.out]
         matrices += [(p, 2) for p in s.up] + [(p, 1) for p in s.down]
         self.optimiser = Optimiser(matrices, [s.embedding, s.final_gain, *s.gains], self.peers)
+        self.mean = {name: tensor.detach().float().clone() for name, tensor in self._weights().items()}
+
+    def begin_from(self, folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+        """Takes over a trained student, at the place of the curriculum where all families begin."""
+        take_over(self.student, folder, tokenizer)
+        self.seen, self.warm_up = ALL_FAMILIES, TAKE_OVER_STEPS
+        for master, (matrix, _) in zip(self.optimiser.masters, self.optimiser.matrices, strict=True):
+            master.copy_(matrix.detach())
         self.mean = {name: tensor.detach().float().clone() for name, tensor in self._weights().items()}
 
     def _weights(self) -> dict[str, Tensor]:
@@ -78,7 +90,7 @@ class Trainer:
         device = self.run.device
         loss = self.student(row.ids.to(device), row.lengths, row.learned.to(device))
         loss.backward()
-        warm = min(1.0, (self.step + 1) / WARM_UP_STEPS) * factor
+        warm = min(1.0, (self.step + 1) / self.warm_up) * factor
         self.optimiser.step(self.run.rate * warm, self.run.rate / 5 * warm)
         self.step += 1
         self.seen += len(row.ids) * self.peers.count
@@ -197,6 +209,10 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=Run.seed)
     parser.add_argument("--row", type=int, default=Run.row, help="tokens in one step")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument(
+        "--from", dest="start", type=Path, metavar="DIR", help="take over this student's weights and pieces"
+    )
+    parser.add_argument("--layers", type=int, help="with --from: as many layers, the new ones at the end")
     parser.add_argument("--checkpoint", type=Path, default=Path(".smallforge/student/checkpoint.pt"))
     parser.add_argument("--export", type=Path, help="write the model directory here at the end")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -209,9 +225,14 @@ def prepare(options: argparse.Namespace, tokenizer: PreTrainedTokenizerFast, pee
     names = ("seed", "row", "tokens", "minutes", "decay", "rate", "device")
     run = Run(**{name: getattr(options, name) for name in names})
     fuse = torch.compile if options.compile else None
-    trainer = Trainer(Shape(len(tokenizer)), run, fuse, peers)
+    shape = Shape(len(tokenizer))
+    if options.start:
+        shape = shape_of(options.start, len(tokenizer), options.layers)
+    trainer = Trainer(shape, run, fuse, peers)
     if options.resume:
         trainer.restore(options.checkpoint)
+    elif options.start:
+        trainer.begin_from(options.start, tokenizer)
     else:
         start_embedding(trainer.student, tokenizer)
     return trainer
@@ -225,12 +246,19 @@ def follow(rank: int, count: int, port: int, options: argparse.Namespace) -> Non
     learn(trainer, Rows(tokenizer, options.seed, options.row // count), options.checkpoint, lambda: False)
 
 
+def choose_pieces(start: Path | None, seed: int) -> PreTrainedTokenizerFast:
+    """Those of the student taken over, else ones learned from the first families; and all new words."""
+    corpus = Corpus()
+    base = pieces.load(start) if start else pieces.build(corpus.sample(seed, 2000))
+    return pieces.grow(base, corpus.more_words(seed, 800), pieces.lemmas())
+
+
 def main(given: list[str] | None = None) -> int:
     options = arguments(given)
     # A resumed run keeps the pieces it began with, whatever the corpus has become.
     kept = options.checkpoint.parent / "tokenizer"
     if not options.resume:
-        pieces.save(pieces.build(Corpus().sample(options.seed, 2000)), kept)
+        pieces.save(choose_pieces(options.start, options.seed), kept)
     tokenizer = pieces.load(kept)
     interrupted = on_interrupt()
     peers = start(options.processes, follow, options)

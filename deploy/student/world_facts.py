@@ -19,6 +19,7 @@ from deploy.student.world_words import NUMBERS, UNITS, WORDS
 from programs.retrieval import Passage
 
 # What a fact that is another thing is; of these, those that several paragraphs of a world may share.
+MOST_TRIES = 40
 LINKS = {name: name for name in KINDS} | {"port": "town"}
 _SHARED = frozenset(
     ("town", "river", "mountain", "engineer", "architect", *(job for job, _ in MAKERS.values()))
@@ -72,14 +73,17 @@ class World:
         """A new one, known by its name alone."""
         rng, named = self._rng, KINDS[kind]
         woman = kind == "physician" or (named.group == "person" and rng.random() < 0.5)
-        name = ""
+        name, tries = "", 0
         while not name or name in self._names:
+            tries += 1
             pattern = rng.choice(named.names)
             given = {"first": "woman" if woman else "man"}
             words = {part: rng.choice(WORDS[given.get(part, part)]) for part in _fields(pattern)}
             if "trade" in words:
                 words["trade"] = words["trade"].title()
             name = pattern.format(**words)
+            if tries > MOST_TRIES:  # all names of this kind may be taken
+                name = f"{rng.choice(('New', 'Old', 'Upper', 'Lower', 'Great', 'Little'))} {name}"
         self._names.add(name)
         she, her = ("she", "her") if woman else ("he", "his")
         made = Thing(kind, name, {"noun": rng.choice(named.nouns), "she": she, "her": her})

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import PreTrainedTokenizerFast
+
+from deploy.student import growth
+from deploy.student import tokenizer as pieces
+from deploy.student.growth import shape_of, take_over
+from deploy.student.model import Shape, Student, as_llama
+
+STUDENT = Path(growth.__file__).parent
+TEXT = "[[ ## answer ## ]]\nThe zyzzyx is 12.\n\n[[ ## completed ## ]]\n"
+
+
+@pytest.fixture(scope="module")
+def grown() -> PreTrainedTokenizerFast:
+    return pieces.grow(pieces.load(STUDENT), ["zyzzyx zyzzyx\n"] * 5, ["a whole phrase"])
+
+
+def loss(student: Student, tokenizer: PreTrainedTokenizerFast) -> float:
+    ids = torch.tensor(tokenizer.encode("The answer is 12. The answer is 12."))
+    return float(student(ids, [len(ids)], torch.arange(1, len(ids))).detach())
+
+
+def test_new_words_and_phrases_are_single_pieces_and_old_text_keeps_its_own(
+    grown: PreTrainedTokenizerFast,
+) -> None:
+    known = pieces.load(STUDENT)
+    assert len(grown.encode(" zyzzyx")) == len(grown.encode("a whole phrase")) == 1
+    assert len(known.encode(" zyzzyx")) > 1
+    old = "Anna has 12 apples.\n\n[[ ## completed ## ]]\n"
+    assert grown.tokenize(old) == known.tokenize(old)
+    assert grown.decode(grown.encode(TEXT)) == TEXT
+
+
+def test_a_student_with_more_pieces_and_layers_says_what_it_said_before(
+    grown: PreTrainedTokenizerFast,
+) -> None:
+    shape = shape_of(STUDENT, len(grown), None)
+    same, deeper = Student(shape), Student(shape_of(STUDENT, len(grown), shape.layers + 2))
+    for student in (same, deeper):
+        take_over(student, STUDENT, grown)
+    # The new pieces share the softmax, so a first loss is near the old one and not equal to it.
+    assert loss(same, grown) == pytest.approx(loss(deeper, grown), abs=0.02)
+    kept = as_llama(dict(same.state_dict()))
+    weights = load_file(STUDENT / "model.safetensors")
+    assert torch.equal(
+        kept["model.layers.1.mlp.up_proj.weight"], weights["model.layers.1.mlp.up_proj.weight"]
+    )
+    number = grown.get_vocab()["Anna"]
+    old = pieces.load(STUDENT).get_vocab()["Anna"]
+    assert torch.equal(kept["model.embed_tokens.weight"][number], weights["model.embed_tokens.weight"][old])
+
+
+def test_fewer_layers_than_a_student_has_are_refused() -> None:
+    with pytest.raises(SystemExit, match="--layers 1 would take some away"):
+        shape_of(STUDENT, 100, 1)
+    assert shape_of(STUDENT, 100, None).layers == Shape(100).layers
