@@ -44,7 +44,7 @@ class Level:
     long: float = 0.0
     """Share of chats with far more demonstrations than usual."""
     mixture: tuple[float, ...] = (0.3, 0.4, 0.3)
-    """Shares of arithmetic, order_entry and passage_qa; sums come early, conventions late. Where there are four
+    """Shares of arithmetic, order_entry and passage_qa; sums come early, conventions late. If there are four
     more, they are those of stories, worlds, verses and lessons."""
 
     @classmethod
