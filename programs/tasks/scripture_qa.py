@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from programs.checks import mentions_one_of
 from programs.comparison import shown
-from programs.data import data_folder, load_examples
+from programs.data import DATA_VARIABLE, data_folder, data_is_named, load_examples
 from programs.errors import DataInvalid
 from programs.plan import Field
 from programs.program import Chat, Program, Sampling, Split
@@ -108,7 +108,15 @@ def make_module() -> dspy.Module:
 
 def examples(split: Split) -> Sequence[dspy.Example]:
     """Rows of the folder that SMALLFORGE_DATA names, else our own small sample."""
-    path = rows_file(split, data_folder())
+    folder = data_folder()
+    if folder is None and data_is_named():
+        raise DataInvalid(
+            [
+                f"the `datasets` library has no rows for 'scripture_qa': set {DATA_VARIABLE} to a folder with "
+                "scripture_qa/train.jsonl, or to nothing for the sample"
+            ]
+        )
+    path = rows_file(split, folder)
     return [] if path is None else read_file(path)
 
 

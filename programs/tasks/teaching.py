@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from programs.data import HubDataset, benchmark_rows, data_folder, read_rows
+from programs.data import HubDataset, benchmark_rows, data_folder, data_is_named, read_rows
 from programs.errors import DataInvalid
 from programs.judged_metrics import judged_by_rubric
 from programs.program import Chat, Program, Sampling, Split
@@ -68,17 +68,16 @@ def make_module() -> dspy.Module:
 
 
 def examples(split: Split) -> Sequence[dspy.Example]:
-    """Lessons written for this program; where SMALLFORGE_DATA names a folder, those of its `teaching`.
+    """Lessons written for this program, or the public ones from where SMALLFORGE_DATA says.
 
     A split that the source lacks is empty.
 
     Raises:
-        DataInvalid: the folder has no such lessons, or bad ones; carries all of them.
+        DataInvalid: there are no such lessons, or bad ones; carries all of them.
     """
-    folder = data_folder()
-    if folder is None:
+    if not data_is_named():
         return as_examples([row.values for row in read_rows(LESSONS / f"{split}.jsonl")], f"{split}.jsonl")
-    return published(split, folder)
+    return published(split, data_folder())
 
 
 def published(split: Split, folder: Path | None = None) -> Sequence[dspy.Example]:

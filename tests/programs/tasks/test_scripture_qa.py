@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +124,13 @@ def test_an_answer_about_the_word_for_god_names_it(question: str, answer: str, p
 def test_a_handpicked_answer_can_be_looked_up_in_its_context() -> None:
     for context, _, _, reasoning, answer in HANDPICKED:
         assert all(part in context for part in answer.replace(";", " ").split()) and ":" in reasoning
+
+
+def test_the_library_that_has_no_such_rows_is_not_taken_for_the_sample() -> None:
+    script = "from programs.tasks.scripture_qa import program; program.examples('train')"
+    told = {**os.environ, "SMALLFORGE_DATA": "datasets"}
+    done = subprocess.run([sys.executable, "-c", script], env=told, capture_output=True, text=True)
+    assert (
+        "the `datasets` library has no rows for 'scripture_qa': set SMALLFORGE_DATA to a folder"
+        in done.stderr
+    )

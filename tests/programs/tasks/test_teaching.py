@@ -68,6 +68,13 @@ def test_one_folder_of_data_is_read_in_every_form_of_a_row(tmp_path: Path) -> No
     assert examples("test", SMALLFORGE_DATA=str(tmp_path)) == []
 
 
+def test_the_library_is_asked_where_the_setting_says_so() -> None:
+    # An isolated look-up of the library: whether or not it is installed, nothing can be fetched here.
+    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": "/nonexistent"}
+    (told,) = examples("train", SMALLFORGE_DATA="datasets", **offline)
+    assert told.startswith("no data for 'teaching': set SMALLFORGE_DATA to a folder")
+
+
 def test_bad_rows_are_told_all_together_and_a_folder_without_lessons_by_its_name(tmp_path: Path) -> None:
     (told,) = examples("train", SMALLFORGE_DATA=str(tmp_path))
     assert "holds no teaching/train.jsonl" in told
