@@ -112,8 +112,8 @@ def examples(split: Split) -> Sequence[dspy.Example]:
     if folder is None and data_is_named():
         raise DataInvalid(
             [
-                f"the `datasets` library has no rows for 'scripture_qa': set {DATA_VARIABLE} to a folder with "
-                "scripture_qa/train.jsonl, or to nothing for the sample"
+                f"the `datasets` library has no rows for 'scripture_qa': set {DATA_VARIABLE} to a folder that "
+                "holds scripture_qa/train.jsonl, or to nothing for the sample"
             ]
         )
     path = rows_file(split, folder)
