@@ -110,12 +110,8 @@ def examples(split: Split) -> Sequence[dspy.Example]:
     """Rows of the folder that SMALLFORGE_DATA names, else our own small sample."""
     folder = data_folder()
     if folder is None and data_is_named():
-        raise DataInvalid(
-            [
-                f"the `datasets` library has no rows for 'scripture_qa': set {DATA_VARIABLE} to a folder that "
-                "holds scripture_qa/train.jsonl, or to nothing for the sample"
-            ]
-        )
+        do = f"set {DATA_VARIABLE} to a folder with scripture_qa/train.jsonl, or to nothing for the sample"
+        raise DataInvalid([f"the `datasets` library has no rows for 'scripture_qa': {do}"])
     path = rows_file(split, folder)
     return [] if path is None else read_file(path)
 
