@@ -12,6 +12,7 @@ import click
 from compiler.commands.build import build
 from compiler.commands.chat import chat
 from compiler.commands.data import data
+from compiler.commands.download import download
 from compiler.commands.evaluation import compare, evaluate
 from compiler.commands.models import models
 from compiler.commands.report import report
@@ -53,7 +54,7 @@ def main() -> None:
 
 VERBS = (
     build, list_, show, report, verify, evaluate, compare, chat, promote, rollback, runs, log, pull, new,
-    programs, models, data,
+    programs, models, data, download,
 )  # fmt: skip
 for verb in VERBS:
     main.add_command(verb)

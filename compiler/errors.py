@@ -11,6 +11,7 @@
     │   ├── CeilingExceeded       the build would cost, or has cost, more than allowed
     │   ├── BuildMismatch         a resumed build is asked for something else, or is finished
     │   ├── FetchFailed           published data can't be had, or is not what was published
+    │   │   └── HubUnreachable    no connection to a hub of models, or it broke
     │   ├── ReportUnavailable     what draws a build's report is not installed
     │   └── StateNotWritten       the disk is full or refuses
     ├── SearchEnded               the search is over before it is through; what it found goes on being built
@@ -69,6 +70,10 @@ class BuildMismatch(UserMistake):
 
 
 class FetchFailed(UserMistake):
+    pass
+
+
+class HubUnreachable(FetchFailed):
     pass
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import click
 
 from engine.errors import EngineError, EngineNotFound
 from engine.home import EngineHome, default_home
+from engine.hub_cache import MAIN, cache_folder
 from engine.installation import Target, install, installed
 from engine.launch import Address
 from engine.model_files import find_model
@@ -78,10 +80,13 @@ def serve_command(
 ) -> None:
     """Serve MODEL, a directory or a Hugging Face name, until Ctrl-C; without it, the bundled student.
 
-    What follows the model goes to the engine's own command line, for example
-    `engine serve Qwen/Qwen3-1.7B --max-model-len 8192`.
+    A name that was fetched before is served without the network. What follows the model goes to the engine's
+    own command line, for example `engine serve Qwen/Qwen3-1.7B --max-model-len 8192`.
     """
-    asyncio.run(_serve(home, Serve(find_model(model), backend, Address(host, port), extra)))
+    files = find_model(model, cache_folder(), _option(extra, "--revision") or MAIN)
+    limit = _option(extra, "--max-model-len") or ""
+    files = files.within(int(limit) if limit.isdecimal() else None)
+    asyncio.run(_serve(home, Serve(files, backend, Address(host, port), extra)))
 
 
 @cli.command("status")
@@ -113,6 +118,13 @@ def stop_command(home: EngineHome, port: int | None) -> None:
         click.echo(f"{how}: {describe(engine)}")
     if not engines:
         click.echo("No engine is up.")
+
+
+def _option(words: tuple[str, ...], name: str) -> str | None:
+    """The value of an option among words for the engine's own command line."""
+    found = [word.partition("=")[2] for word in words if word.startswith(f"{name}=")]
+    found += [value for word, value in pairwise(words) if word == name]
+    return found[-1] if found else None
 
 
 def describe(engine: RunningEngine) -> str:

@@ -1,4 +1,4 @@
-"""A model as a local engine loads it: a directory, or a name on the Hugging Face hub.
+"""A model as a local engine loads it: a directory, or a name on the Hugging Face hub, fetched already or not.
 
 Reads only `config.json` and, for the digest, the weights; loads nothing.
 """
@@ -6,14 +6,14 @@ Reads only `config.json` and, for the digest, the weights; loads nothing.
 from __future__ import annotations
 
 import hashlib
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import orjson
 
 from engine.errors import EngineNotFound
+from engine.hub_cache import MAIN, cached_snapshot, is_hub_name
 from engine.student import STUDENT_NAME, bundled_student
 
 _GIB = 2**30
@@ -21,7 +21,10 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """One model to launch. What a hub name does not tell before its download is None."""
+    """One model to launch. What a hub name does not tell before its download is None.
+
+    `directory` is where it lies on this machine; of a hub name that is the engines' own cache.
+    """
 
     source: str
     name: str
@@ -31,7 +34,7 @@ class ModelFiles:
     weight_bytes: int | None = None
 
     def weights_digest(self) -> str | None:
-        """SHA-256 over the weight files in order of their names; None for a hub name."""
+        """SHA-256 over the weight files in order of their names; None for a hub name not yet fetched."""
         if self.directory is None:
             return None
         digest = hashlib.sha256()
@@ -47,16 +50,27 @@ class ModelFiles:
             return 4
         return max(1, -(-self.context_tokens * self.kv_bytes_per_token // _GIB))
 
+    def within(self, context_tokens: int | None) -> ModelFiles:
+        """The same with another greatest length, where one is asked for."""
+        return self if context_tokens is None else replace(self, context_tokens=context_tokens)
 
-def find_model(model: str | None) -> ModelFiles:
-    """The model by directory or hub name; None is the bundled student. Raises EngineNotFound."""
+
+def find_model(model: str | None, cache: Path | None = None, revision: str = MAIN) -> ModelFiles:
+    """The model by directory or hub name; None is the bundled student. Raises EngineNotFound.
+
+    A hub name whose `revision` lies complete in `cache` is served from there, and the hub is not asked.
+    """
     if model is None:
         return _from_directory(bundled_student(), STUDENT_NAME)
     directory = Path(model).expanduser()
     if directory.is_dir():
         return _from_directory(directory.resolve(), directory.resolve().name)
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", model) and not model.startswith("."):
-        return ModelFiles(source=model, name=model)
+    if is_hub_name(model):
+        snapshot = None if cache is None else cached_snapshot(cache, model, revision)
+        if snapshot is None:
+            return ModelFiles(source=model, name=model)
+        # Engines know a cached model by its name on the hub, and so do its clients.
+        return replace(_from_directory(snapshot, model), source=model)
     raise EngineNotFound(
         f"There is no model {model!r}: give a directory that holds a config.json, or a Hugging Face name "
         "such as 'Qwen/Qwen3-1.7B'."

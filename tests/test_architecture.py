@@ -44,6 +44,7 @@ READS_ENVIRONMENT: dict[str, str] = {
     "programs/embedding_endpoint.py": "the key of a program's own embedder, which only the program names",
     "compiler/tracking/mlflow_store.py": "MLflow takes its own settings from nowhere else",
     "engine/keeper.py": "a process of its own; hands its environment on to the engine it keeps",
+    "engine/hub_cache.py": "Hugging Face's own variables say where its tools keep models",
     "engine/settings.py": "the edge: everything else gets what is read here",
     "engine/hosted.py": "LiteLLM is told there, and nowhere else, to use its own table of prices",
 }
