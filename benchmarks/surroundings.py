@@ -86,6 +86,16 @@ def wait_for(
     raise BenchmarkFailed(f"nothing answers at {url}: {log.read_text()[-800:] if log else ''}")
 
 
+def gpus() -> list[str]:
+    """What the NVIDIA driver of this machine calls its GPUs; nothing where there is none."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in told.splitlines() if line.strip()]
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
