@@ -240,7 +240,7 @@ def test_tests_replace_nothing() -> None:
 
 @pytest.mark.parametrize("what", FORBIDDEN_TEXT)
 def test_no_tracked_text_holds(what: str) -> None:
-    texts = tracked(".py", ".md", ".toml", ".txt", ".sh", ".yaml", ".yml", ".json", ".jsonl", "")
+    texts = tracked(".py", ".md", ".toml", ".txt", ".sh", ".yaml", ".yml", ".json", ".jsonl", ".ipynb", "")
     offences = [
         f"{name_of(path)}:{number}"
         for path in texts

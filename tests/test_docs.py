@@ -25,7 +25,7 @@ COMMANDS: dict[str, click.Command] = {
     "compiler": compiler.command.main,
     "gateway": gateway.command.main,
 }
-TREE = "programs|engine|compiler|gateway|deploy|tests|benchmarks|docs|requirements"
+TREE = "programs|engine|compiler|gateway|deploy|tests|benchmarks|docs|requirements|examples"
 
 
 def pages() -> list[Path]:
