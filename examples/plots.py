@@ -136,6 +136,7 @@ def requests(build: Build) -> Figure:
     sizes = [answer.prompt_tokens for answer in _answers(build, build.contenders[-1].name)]
     figure, (axes,) = _figure(1, 2.4)
     axes.hist(sizes, bins=20, color=AFTER, rwidth=0.92)
+    axes.margins(y=0.2)
     axes.axvline(mean(sizes), color=INK, linewidth=1)
     axes.text(mean(sizes), axes.get_ylim()[1], f" mean {mean(sizes):,.0f}", va="top")
     axes.set_xlabel("tokens of a compiled request")
