@@ -16,7 +16,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from deploy.student import tokenizer as pieces
-from deploy.student.corpus import Corpus, Level
+from deploy.student.corpus import ALL_FAMILIES, Corpus, Level
+
+COPYING = 1_500_000
+"""For so many tokens copying is practised most, and for longer when new pieces have come."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Rows:
     def at(self, seen: int) -> Row:
         rng = random.Random(f"{self.seed} {seen}")
         level = Level.at(seen)
-        copies = 0.4 if seen < 1_500_000 else 0.02
+        copies = 0.4 if seen < COPYING or ALL_FAMILIES <= seen < ALL_FAMILIES + 5 * COPYING else 0.02
         ids: list[int] = []
         learned: list[bool] = []
         lengths: list[int] = []
