@@ -18,9 +18,10 @@ from starlette.routing import Route
 from engine.settings import Settings
 from gateway.catalog import Catalog
 from gateway.errors import GatewayError, RouteUnknown, as_gateway_error
+from gateway.listing import listing_router
 from gateway.metrics import Metrics
 from gateway.openapi import openapi_with_completions
-from gateway.routes import ChatCompletions, Limits, Readiness, make_router
+from gateway.routes import ChatCompletions, Limits, Readiness, health_router
 from gateway.students import Students
 
 _log = logging.getLogger(__name__)
@@ -85,7 +86,8 @@ def create_app(
     chat = ChatCompletions(catalog, metrics, limits, settings.gateway.strict)
     # First, and beside FastAPI's own request handling: this is the path that has to be fast.
     app.router.routes.insert(0, Route("/v1/chat/completions", chat, methods=["POST"]))
-    app.include_router(make_router(catalog, students, readiness))
+    app.include_router(listing_router(catalog))
+    app.include_router(health_router(catalog, students, readiness))
     app.openapi = partial(openapi_with_completions, app)  # type: ignore[method-assign]
     app.add_exception_handler(GatewayError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.fingerprint import Fingerprint
-from gateway.accounting.counterfactual import teacher_usd_per_answer
+from gateway.accounting.evidence import Measured, read_measured
 from gateway.conversation import Conversation
 from gateway.errors import Header, ModelUnavailable, ModelUnknown
 from gateway.executors import EXECUTORS
@@ -27,7 +27,7 @@ from gateway.students import ServedStudent, Students
 from programs.aliases import Aliases, read_aliases
 from programs.errors import DataInvalid, ProgramError, ReleaseError, ReleaseInvalid
 from programs.execution import Executor
-from programs.release import FILES, Identity, read_release
+from programs.release import FILES, Identity, Release, read_release
 from programs.scripture import Tables, open_tables
 from programs.verses import AddVerses, verse_adder_from
 
@@ -55,7 +55,9 @@ class Runnable:
     executor: Executor
     conversation: Conversation
     metrics: ReleaseMetrics
-    teacher_usd: float | None
+    measured: Measured
+    streams: bool
+    """Whether an answer's texts come while the engine writes them, or all at the end."""
     created: int
 
 
@@ -179,7 +181,8 @@ class Catalog:
             executor,
             Conversation(program, executor.chat, executor.inputs, _verses(executor, self._tables)),
             self._metrics.for_release(program, release.identity.version),
-            teacher_usd_per_answer(path),
+            read_measured(path),
+            _streams(release),
             int((path / "release.json").stat().st_mtime),
         )
 
@@ -250,6 +253,12 @@ def _check_chat(executor: Executor) -> None:
     taken = {name for name in (chat.user, chat.system, chat.history, chat.verses) if name is not None}
     for name in [*(taken - inputs), *({chat.answer, *chat.reasoning} - outputs)]:
         raise ReleaseInvalid(f"its chat names {name!r}, which is none of its fields")
+
+
+def _streams(release: Release) -> bool:
+    """Only one prompt whose answer no vote and no check can take back is shown before it is complete."""
+    form = release.form
+    return release.identity.kind in ("plan", "neighbours") and form is not None and not form.checks
 
 
 def _look(root: Path) -> Mapping[str, ProgramFolder] | None:

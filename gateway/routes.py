@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.accounting.cost import MeteredStudent
-from gateway.catalog import Catalog, Served
+from gateway.catalog import Catalog
 from gateway.completion import Call, complete
 from gateway.disconnect import ClientGone, WhileConnected
 from gateway.errors import (
@@ -20,12 +19,11 @@ from gateway.errors import (
     CheckBroken,
     GatewayError,
     Header,
-    ModelUnknown,
     OutputInvalid,
     as_gateway_error,
 )
+from gateway.listing import as_json
 from gateway.metrics import Metrics
-from gateway.policy import FIELDS
 from gateway.protocol import new_completion_id, read_request
 from gateway.streaming import error_event, stream
 from gateway.students import Students
@@ -102,7 +100,9 @@ class ChatCompletions:
         if call is None:
             self._metrics.requests.labels("unknown", "", str(status)).inc()
             return
-        call.runnable.metrics.book(status, perf_counter() - started, call.student, call.runnable.teacher_usd)
+        call.runnable.metrics.book(
+            status, perf_counter() - started, call.student, call.runnable.measured.teacher_usd_per_answer
+        )
 
 
 class Exchange:
@@ -149,70 +149,21 @@ async def _body(receive: Receive, largest: int) -> bytes:
         parts.append(part)
 
 
-def make_router(catalog: Catalog, students: Students, readiness: Readiness) -> APIRouter:
-    """The paths beside the hot one."""
+def health_router(catalog: Catalog, students: Students, readiness: Readiness) -> APIRouter:
+    """Whether this gateway is up, and whether it serves."""
     router = APIRouter()
-
-    @router.get("/v1/models", summary="Every model name served now, and those that can't be")
-    async def list_models() -> Response:
-        models = [
-            _model_card(served) for _, served in sorted(catalog.models.items()) if not served.loaded.broken
-        ]
-        return _json({"object": "list", "data": models})
-
-    @router.get("/v1/models/{model}", summary="One model: its release, inputs, outputs and request fields")
-    async def show_model(model: str) -> Response:
-        served = catalog.models.get(model)
-        if served is None:
-            raise ModelUnknown(f"No model {model[:80]!r}; /v1/models lists them.", param="model")
-        card = _model_card(served)
-        card["smallforge"]["parameters"] = {name: policy.treatment for name, policy in FIELDS.items()}
-        return _json(card)
 
     @router.get("/healthz", summary="Whether this process runs")
     async def healthz() -> Response:
-        return _json({"status": "ok"})
+        return as_json({"status": "ok"})
 
     @router.get("/readyz", summary="Whether a request would be served")
     async def readyz() -> Response:
         troubles = dict(students.troubles())
         if readiness.draining:
-            return _json({"status": "draining", "students": troubles}, 503)
+            return as_json({"status": "draining", "students": troubles}, 503)
         if not catalog.ready():
-            return _json({"status": "no release can be served", "students": troubles}, 503)
-        return _json({"status": "ready", "students": troubles})
+            return as_json({"status": "no release can be served", "students": troubles}, 503)
+        return as_json({"status": "ready", "students": troubles})
 
     return router
-
-
-def _model_card(served: Served) -> dict[str, Any]:
-    runnable = served.loaded.runnable
-    about: dict[str, Any] = {
-        "release": f"{served.loaded.program}@{served.loaded.version}",
-        "available": served.unavailable is None,
-        "reason": served.unavailable.message if served.unavailable is not None else None,
-    }
-    if runnable is not None:
-        chat = runnable.executor.chat
-        about |= {
-            "kind": runnable.identity.kind,
-            "student": runnable.identity.student,
-            "inputs": [
-                {"name": f.name, "type": f.type, "required": f.required} for f in runnable.executor.inputs
-            ],
-            "outputs": [{"name": f.name, "type": f.type} for f in runnable.executor.outputs],
-            "answer": chat.answer,
-            "reasoning": list(chat.reasoning),
-        }
-    created = runnable.created if runnable is not None else 0
-    return {
-        "id": served.model,
-        "object": "model",
-        "created": created,
-        "owned_by": "smallforge",
-        "smallforge": about,
-    }
-
-
-def _json(content: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, media_type="application/json")

@@ -39,8 +39,12 @@ def _gateway(_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> I
     folder = tmp_path_factory.mktemp("gateway")
     releases = folder / "releases"
     student = fingerprint_of(_upstream.url)
-    teacher = {"teacher": {"name": "big", "usd_per_answer": 0.25}}
-    put_release(releases, make_plan("quiz"), student, build=teacher)
+    scores = {
+        "before": {"mean": 0.5, "low": 0.41, "high": 0.59, "n": 120, "usd_per_answer": 1e-7},
+        "after": {"mean": 0.9, "low": 0.83, "high": 0.94, "n": 120, "usd_per_answer": 2e-7},
+    }
+    evidence = {"teacher": {"name": "big", "usd_per_answer": 0.25}, "scores": scores}
+    put_release(releases, make_plan("quiz"), student, build=evidence)
     put_release(
         releases,
         make_plan(
@@ -67,8 +71,9 @@ def _gateway(_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def gateway(_gateway: RunningGateway, upstream: Upstream) -> RunningGateway:
-    """A gateway with the releases `quiz` (its teacher takes 0.25 USD an answer), `counting`, `reading`
-    and `checked`, whose answer must mention forty-two and whose reasoning must be the upstream's own."""
+    """A gateway with the releases `quiz` (90 % right, its teacher takes 0.25 USD an answer), `counting`,
+    `reading` and `checked`, whose answer must mention forty-two and whose reasoning must be the upstream's
+    own."""
     return _gateway
 
 

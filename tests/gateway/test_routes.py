@@ -3,44 +3,11 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
 
 import httpx
-import pytest
-from openai import NotFoundError, OpenAI
 
-from gateway.policy import FIELDS
 from tests.gateway.serving import RunningGateway
 from tests.gateway.upstream import Upstream
-
-
-def test_models_lists_every_name(client: OpenAI) -> None:
-    models: Any = list(client.models.list())
-    names = {model.id for model in models}
-    assert {"quiz", "counting", "reading"} <= names
-    assert len([name for name in names if name.startswith("quiz@")]) == 1
-    assert all(model.object == "model" and model.owned_by == "smallforge" for model in models)
-
-
-def test_a_model_tells_its_release_inputs_and_fields(client: OpenAI) -> None:
-    model: Any = client.models.retrieve("reading")
-    about = model.smallforge
-    assert about["release"].startswith("reading@") and about["available"] is True
-    assert about["inputs"][2] == {"name": "history", "type": "history", "required": False}
-    assert about["outputs"] == [{"name": "answer", "type": "str"}]
-    assert about["parameters"].keys() == FIELDS.keys()
-    assert model.created > 1_700_000_000
-
-
-def test_a_version_is_a_model_too(client: OpenAI) -> None:
-    release = client.models.retrieve("quiz").model_dump()["smallforge"]["release"]
-    assert client.models.retrieve(release).id == release
-
-
-def test_an_unknown_model_is_not_found(client: OpenAI) -> None:
-    with pytest.raises(NotFoundError) as caught:
-        client.models.retrieve("nope")
-    assert caught.value.code == "model_not_found"
 
 
 def test_health_and_readiness(gateway: RunningGateway) -> None:

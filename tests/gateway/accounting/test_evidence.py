@@ -1,4 +1,4 @@
-"""Tests for gateway/accounting/counterfactual.py."""
+"""Tests for gateway/accounting/evidence.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.accounting.counterfactual import teacher_usd_per_answer
+from gateway.accounting.evidence import Measured, Score, read_measured
+
+SCORES = {"after": {"mean": 0.9, "low": 0.8, "high": 0.95, "n": 120, "usd_per_answer": 3e-7}}
+
+
+def teacher_usd_per_answer(release: Path) -> float | None:
+    return read_measured(release).teacher_usd_per_answer
 
 
 def _build(release: Path, name: str, record: Any, age: int = 0) -> Path:
@@ -72,3 +78,21 @@ def test_evidence_of_an_evaluation_is_passed_over_in_silence(
     _build(tmp_path, "b1", {"teacher": {"usd_per_answer": 0.002}}, age=9)
     (tmp_path / "evidence" / "evaluate-1").mkdir()
     assert teacher_usd_per_answer(tmp_path) == 0.002 and caplog.records == []
+
+
+def test_the_newest_build_that_scored_the_release_counts(tmp_path: Path) -> None:
+    before = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 120}
+    _build(tmp_path, "a", {"scores": {**SCORES, "before": before}}, age=10)
+    _build(tmp_path, "b", {"scores": {"after": {**SCORES["after"], "mean": 0.92, "usd_per_answer": None}}})
+    _build(tmp_path, "c", {"scores": None})
+    assert read_measured(tmp_path) == Measured(
+        score=Score(0.92, 0.8, 0.95, 120), unoptimised=Score(0.5, 0.4, 0.6, 120), usd_per_answer=3e-7
+    )
+
+
+@pytest.mark.parametrize(
+    "after", [None, {}, {"mean": 0.9}, {**SCORES["after"], "n": 0}, {**SCORES["after"], "low": "0.8"}]
+)
+def test_a_score_that_is_not_whole_is_none(tmp_path: Path, after: Any) -> None:
+    _build(tmp_path, "b1", {"scores": {"after": after}})
+    assert read_measured(tmp_path).score is None
