@@ -18,10 +18,12 @@ from starlette.routing import Route
 from engine.settings import Settings
 from gateway.catalog import Catalog
 from gateway.errors import GatewayError, RouteUnknown, as_gateway_error
+from gateway.exchange import Limits
 from gateway.listing import listing_router
 from gateway.metrics import Metrics
 from gateway.openapi import openapi_with_completions
-from gateway.routes import ChatCompletions, Limits, Readiness, health_router
+from gateway.program_errand import Programs
+from gateway.routes import Endpoint, Readiness, health_router
 from gateway.students import Students
 
 _log = logging.getLogger(__name__)
@@ -83,7 +85,8 @@ def create_app(
     app.state.readiness = readiness
     app.state.catalog = catalog
     app.state.metrics = metrics
-    chat = ChatCompletions(catalog, metrics, limits, settings.gateway.strict)
+    programs = Programs(catalog, limits, settings.gateway.strict)
+    chat = Endpoint(programs.chat, metrics, limits.body_bytes)
     # First, and beside FastAPI's own request handling: this is the path that has to be fast.
     app.router.routes.insert(0, Route("/v1/chat/completions", chat, methods=["POST"]))
     app.include_router(listing_router(catalog))

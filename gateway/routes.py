@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 from fastapi import APIRouter, Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.accounting.cost import MeteredStudent
 from gateway.catalog import Catalog
-from gateway.completion import Call, complete
 from gateway.disconnect import ClientGone, WhileConnected
-from gateway.errors import (
-    BodyTooLarge,
-    CheckBroken,
-    GatewayError,
-    Header,
-    OutputInvalid,
-    as_gateway_error,
-)
+from gateway.errand import Errand, Understand
+from gateway.errors import GatewayError, as_gateway_error
+from gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange, read_body
 from gateway.listing import as_json
 from gateway.metrics import Metrics
-from gateway.protocol import new_completion_id, read_request
-from gateway.streaming import error_event, stream
 from gateway.students import Students
-
-CLIENT_CLOSED_REQUEST = 499
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one request may bring. A window of 128k tokens is about half a MiB of English text."""
-
-    body_bytes: int = 4 * 1024 * 1024
-    messages: int = 2_000
 
 
 @dataclass
@@ -46,107 +25,53 @@ class Readiness:
     draining: bool = False
 
 
-class ChatCompletions:
-    """`POST /v1/chat/completions` as a plain ASGI endpoint: the hot path has no framework around it."""
+class Endpoint:
+    """A path that asks a model, as a plain ASGI endpoint: the hot path has no framework around it."""
 
-    def __init__(self, catalog: Catalog, metrics: Metrics, limits: Limits, strict: bool) -> None:
-        self._catalog = catalog
+    def __init__(self, understand: Understand, metrics: Metrics, largest_body: int) -> None:
+        self._understand = understand
         self._metrics = metrics
-        self._limits = limits
-        self._strict = strict
+        self._largest_body = largest_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         exchange = Exchange(send)
-        call: Call | None = None
+        errand: Errand | None = None
         self._metrics.in_flight.inc()
         try:
-            request = read_request(await _body(receive, self._limits.body_bytes), self._limits.messages)
-            runnable, served, student = self._catalog.find(request.model)
-            metered = MeteredStudent(student, request.max_tokens)
-            call = Call(new_completion_id(), started, request, runnable, served, metered)
-            if request.stream:
-                with WhileConnected(receive):
-                    ending = await stream(call, exchange.send, self._strict)
+            errand = await self._understand(await read_body(receive, self._largest_body), started)
+            with WhileConnected(receive):
+                ending = await errand.run(exchange.send)
+            if isinstance(ending, bytes):
                 await exchange.end(ending)
             else:
-                with WhileConnected(receive):
-                    reply = await complete(call, self._strict)
-                await exchange.reply(200, reply.body, reply.headers)
+                await exchange.reply(200, ending.body, ending.headers)
         except ClientGone:
             exchange.status = CLIENT_CLOSED_REQUEST
         except Exception as error:  # noqa: BLE001 -- the request boundary
-            await self._fail(exchange, as_gateway_error(error), call)
+            await self._fail(exchange, as_gateway_error(error), errand)
         finally:
             self._metrics.in_flight.dec()
-            self._account(exchange.status, call, started)
+            self._account(exchange.status, errand, started)
 
-    async def _fail(self, exchange: Exchange, error: GatewayError, call: Call | None) -> None:
+    async def _fail(self, exchange: Exchange, error: GatewayError, errand: Errand | None) -> None:
         if error.reason is not None:
             self._metrics.upstream_errors.labels(error.reason).inc()
-        if isinstance(error, OutputInvalid) and call is not None:
-            metrics, broken = call.runnable.metrics, isinstance(error, CheckBroken)
-            (metrics.check_failures if broken else metrics.parse_failures).inc()
-            call.count_retries(error.retries + 1)
-        if exchange.begun:
-            await exchange.end(error_event(error))
+        if errand is not None:
+            errand.failed(error)
+        if errand is not None and exchange.begun:
+            await exchange.end(errand.error_events(error))
         else:
-            about = call.headers() if call else []
-            paid = call.cost_headers() if call and call.student.calls else []
-            await exchange.reply(error.status, error.body(), [*about, *paid, *error.headers()])
+            about = errand.headers() if errand is not None else []
+            await exchange.reply(error.status, error.body(), [*about, *error.headers()])
         exchange.status = error.status
 
-    def _account(self, status: int, call: Call | None, started: float) -> None:
-        if call is None:
+    def _account(self, status: int, errand: Errand | None, started: float) -> None:
+        if errand is None:
             self._metrics.requests.labels("unknown", "", str(status)).inc()
             return
-        call.runnable.metrics.book(
-            status, perf_counter() - started, call.student, call.runnable.measured.teacher_usd_per_answer
-        )
-
-
-class Exchange:
-    """The sending half of one request; knows whether a status has gone out."""
-
-    __slots__ = ("_send", "begun", "status")
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.begun = False
-        self.status = 500
-
-    async def send(self, message: Any) -> None:
-        if not self.begun:
-            self.begun, self.status = True, message["status"]
-        await self._send(message)
-
-    async def reply(self, status: int, body: bytes, headers: Sequence[Header]) -> None:
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            *headers,
-        ]
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body})
-
-    async def end(self, events: bytes) -> None:
-        await self.send({"type": "http.response.body", "body": events})
-
-
-async def _body(receive: Receive, largest: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        part = message.get("body", b"")
-        size += len(part)
-        if size > largest:
-            raise BodyTooLarge(f"The body is larger than {largest} bytes, the most this gateway reads.")
-        if not message.get("more_body", False):
-            return part if not parts else b"".join([*parts, part])
-        parts.append(part)
+        account = errand.account
+        account.metrics.book(status, perf_counter() - started, account.student, account.teacher_usd)
 
 
 def health_router(catalog: Catalog, students: Students, readiness: Readiness) -> APIRouter:

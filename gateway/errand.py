@@ -1,0 +1,49 @@
+"""What a request turned out to be: something that runs, sends its answer, and can say what it took.
+
+Kinds of requests differ behind this protocol; `routes.Endpoint` treats them all alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
+
+from starlette.types import Send
+
+from gateway.accounting.cost import MeteredStudent
+from gateway.completion import Response
+from gateway.errors import GatewayError, Header
+from gateway.metrics import ReleaseMetrics
+
+
+class Account(NamedTuple):
+    """Under which labels a request is counted, and with what. `teacher_usd` is per answer."""
+
+    metrics: ReleaseMetrics
+    student: MeteredStudent
+    teacher_usd: float | None = None
+
+
+class Errand(Protocol):
+    @property
+    def account(self) -> Account: ...
+
+    async def run(self, send: Send) -> Response | bytes:
+        """A whole reply; or, of one that was streamed, the events that end it, still to be sent."""
+        ...
+
+    def headers(self) -> list[Header]:
+        """What a failure before the first byte says of the request, its cost included."""
+        ...
+
+    def failed(self, error: GatewayError) -> None:
+        """Counts what only this kind of request counts."""
+        ...
+
+    def error_events(self, error: GatewayError) -> bytes:
+        """What ends a stream that failed after its first byte."""
+        ...
+
+
+Understand = Callable[[bytes, float], Awaitable[Errand]]
+"""Makes an errand of a body and the time at which its request came. Raises GatewayError."""
