@@ -8,11 +8,10 @@ once, which is how a server learns to stop working.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Self
 
 import aiohttp
 import orjson
@@ -33,32 +32,14 @@ from engine.errors import (
     EngineReplyInvalid,
     EngineRequestRefused,
     EngineServerError,
-    EngineTimeout,
     EngineWrongModel,
-    Phase,
 )
+from engine.passing import Passing
 from engine.sse import EventReader
 from engine.translation import from_aiohttp, from_error_event, from_status, without_key
+from engine.waiting import DEFAULT_TIMEOUTS, Clock, Reading, Timeouts, linger
 
 __all__ = ["Delta", "EngineClient", "ModelCard", "Reply", "Timeouts", "Usage"]
-
-T = TypeVar("T")
-
-# How long a finished stream may take to close by itself before its connection is given up instead of reused.
-_LINGER_SECONDS = 0.05
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """Seconds allowed to connect, to the first byte of the reply, between two reads of it, and in all."""
-
-    connect: float = 5.0
-    first_byte: float = 120.0
-    between: float = 60.0
-    total: float = 600.0
-
-
-DEFAULT_TIMEOUTS = Timeouts()
 
 
 class EngineClient:
@@ -95,7 +76,7 @@ class EngineClient:
         body = {"model": self.model, "messages": messages, **params}
         data = await self._read("POST", "/v1/chat/completions", body)
         reply = read_reply(decode(data, self.url), self.model, self.url)
-        self._check_model(reply.model)
+        self.check_model(reply.model)
         return reply
 
     async def stream(
@@ -109,7 +90,7 @@ class EngineClient:
         # aclosing: a consumer that leaves early closes the connection now, not when the collector comes by.
         async with aclosing(self._events(body)) as events:
             async for event in events:
-                self._check_model(event.get("model"))
+                self.check_model(event.get("model"))
                 usage = read_usage(event) or usage
                 delta = read_delta(event, self.url)
                 if delta is not None:
@@ -119,6 +100,12 @@ class EngineClient:
             raise EngineReplyInvalid(f"The engine at {self.url} ended its stream without a finish_reason.")
         if usage is not None:
             yield Delta(usage=usage)
+
+    @asynccontextmanager
+    async def passing(self, path: str, data: bytes) -> AsyncIterator[Passing]:
+        """Sends a JSON body as it is; the reply is handed on by who speaks to the model itself."""
+        async with self._request("POST", path, data) as (response, clock):
+            yield Passing(self, response, clock)
 
     async def models(self) -> list[ModelCard]:
         """What the server lists under /v1/models."""
@@ -175,7 +162,7 @@ class EngineClient:
     async def _events(self, body: Body) -> AsyncGenerator[Body, None]:
         """The JSON objects of a streamed reply, up to [DONE]; an error object among them is raised."""
         reader = EventReader()
-        phase: Literal["first_byte", "between"] = "first_byte"
+        phase: Reading = "first_byte"
         async with self._request("POST", "/v1/chat/completions", body) as (response, clock):
             if response.content_type == "application/json":
                 # No stream at all: LM Studio says so, with status 200, of an address it does not know.
@@ -184,21 +171,23 @@ class EngineClient:
                 phase = "between"
                 for payload in reader.feed(data):
                     if payload == b"[DONE]":
-                        await _linger(response)
+                        await linger(response)
                         return
-                    yield self._event(payload)
+                    yield self.event(payload)
             for payload in reader.finish():
                 if payload != b"[DONE]":
-                    yield self._event(payload)
+                    yield self.event(payload)
 
-    def _check_model(self, answered: object) -> None:
-        if self._same_model and isinstance(answered, str) and _bare(answered) != _bare(self.model):
+    def check_model(self, answered: object) -> None:
+        """Raises EngineWrongModel where only this client's model may answer and another one did."""
+        if self._same_model and isinstance(answered, str) and bare_name(answered) != bare_name(self.model):
             raise EngineWrongModel(
                 f"The engine at {self.url} answered with the model {answered!r}, asked for {self.model!r}; "
                 f"load {self.model!r} there, or let it load models on demand."
             )
 
-    def _event(self, payload: bytes) -> Body:
+    def event(self, payload: bytes) -> Body:
+        """The JSON object of one event; an error among them is raised."""
         event = decode(payload, self.url)
         if event.get("error"):
             said = without_key(payload.decode(errors="replace"), self._key)
@@ -207,14 +196,14 @@ class EngineClient:
 
     @asynccontextmanager
     async def _request(
-        self, method: str, path: str, body: Body | None
-    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, _Clock]]:
+        self, method: str, path: str, body: Body | bytes | None
+    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, Clock]]:
         """An open response with status 200, and the clock of the call.
 
         Leaving before the last byte closes the connection; after it, the connection is in the pool already.
         """
-        clock = _Clock(self.timeouts, self.url)
-        data = None if body is None else _encode(body)
+        clock = Clock(self.timeouts, self.url)
+        data = body if body is None or isinstance(body, bytes) else _encode(body)
         response: aiohttp.ClientResponse | None = None
         try:
             sending = self._session().request(method, self.url + path, data=data, allow_redirects=False)
@@ -231,41 +220,7 @@ class EngineClient:
                 response.close()
 
 
-class _Clock:
-    """The time limits of one call, counted from its beginning."""
-
-    def __init__(self, timeouts: Timeouts, url: str) -> None:
-        self.timeouts = timeouts
-        self._url = url
-        self._now = asyncio.get_running_loop().time
-        self._begun = self._now()
-
-    async def limit(self, work: Awaitable[T], phase: Literal["first_byte", "between"]) -> T:
-        """Await `work` until its phase or the whole call is out of time. Raises EngineTimeout."""
-        ending: Phase = phase
-        seconds = self.timeouts.first_byte if phase == "first_byte" else self.timeouts.between
-        until = (self._begun if phase == "first_byte" else self._now()) + seconds
-        if self._begun + self.timeouts.total < until:
-            ending, seconds, until = "total", self.timeouts.total, self._begun + self.timeouts.total
-        try:
-            async with asyncio.timeout_at(until):
-                return await work
-        except aiohttp.ServerTimeoutError:
-            raise
-        except TimeoutError as exc:
-            raise EngineTimeout.in_phase(self._url, ending, seconds) from exc
-
-
-async def _linger(response: aiohttp.ClientResponse) -> None:
-    """Wait a moment for the end of a stream that has said it is done, so that its connection serves again."""
-    try:
-        async with asyncio.timeout(_LINGER_SECONDS):
-            await response.content.read()
-    except TimeoutError:
-        return
-
-
-def _bare(model: str) -> str:
+def bare_name(model: str) -> str:
     """A model's name without publisher, quantisation and instance, which servers add and drop."""
     name = model.rsplit("/", 1)[-1].partition("@")[0].lower()
     front, colon, number = name.rpartition(":")

@@ -16,7 +16,6 @@ from typing import Any
 import orjson
 
 from engine.chat import Delta, ModelCard, Reply, Usage, read_delta, read_reply, read_usage
-from engine.client import DEFAULT_TIMEOUTS, Timeouts
 from engine.errors import (
     ContextWindowExceeded,
     EngineCredentialRefused,
@@ -32,6 +31,7 @@ from engine.errors import (
 )
 from engine.providers import KEY_VARIABLES, provider_of
 from engine.translation import retry_after, without_key
+from engine.waiting import DEFAULT_TIMEOUTS, Timeouts
 
 # By name, because the classes exist only once LiteLLM is imported. Every exception it defines stands here.
 FROM_LITELLM: Mapping[str, type[EngineError]] = {

@@ -92,37 +92,46 @@ async def _local(
     return replace(engine, urls=(running.url,), model=running.model), running.weights
 
 
-async def _connected(
-    opened: AsyncExitStack, engine: EngineSettings, progress: Progress
-) -> tuple[EngineClient, ModelCard | None]:
-    """A client to the first URL that answers, and the card of its model: the only one, if none is named."""
+async def connect(engine: EngineSettings) -> tuple[EngineClient, list[ModelCard]]:
+    """A client to the first URL of a server that answers, and what it lists; closing it is the caller's part.
+
+    Raises EngineError: none answers, or one does in a way that no other URL would mend.
+    """
     failure: EngineError | None = None
     for url in engine.urls:
         client = EngineClient(url, engine.model or "", key=engine.key)
         try:
             cards = await client.models()
-        except EngineUnreachable as exc:
+        except EngineError as exc:
             await client.close()
+            if not isinstance(exc, EngineUnreachable):
+                raise
             failure = exc
             continue
-        except EngineError:
-            await client.close()
-            raise
-        opened.push_async_callback(client.close)
         if engine.kind == "lmstudio" or lmstudio.is_lmstudio(cards):
+            await client.close()
             client = EngineClient(
                 url, client.model, key=engine.key, timeouts=lmstudio.PATIENT, same_model=True
             )
-            opened.push_async_callback(client.close)
-            cards = await lmstudio.list_models(client)
-            engine = replace(engine, kind="lmstudio")
-        card = _chosen(cards, engine, client.url)
-        client.model = engine.model or card.id if card is not None else client.model
-        if card is not None and card.loaded is False:
-            progress(f"The engine at {client.url} loads {client.model} ...")
-        return client, card
-    assert failure is not None
+        return client, cards
+    assert failure is not None, "a server has at least one URL"
     raise failure
+
+
+async def _connected(
+    opened: AsyncExitStack, engine: EngineSettings, progress: Progress
+) -> tuple[EngineClient, ModelCard | None]:
+    """A client to the engine, and the card of its model: the only one, if none is named."""
+    client, cards = await connect(engine)
+    opened.push_async_callback(client.close)
+    if engine.kind == "lmstudio" or lmstudio.is_lmstudio(cards):
+        cards = await lmstudio.list_models(client)
+        engine = replace(engine, kind="lmstudio")
+    card = _chosen(cards, engine, client.url)
+    client.model = engine.model or card.id if card is not None else client.model
+    if card is not None and card.loaded is False:
+        progress(f"The engine at {client.url} loads {client.model} ...")
+    return client, card
 
 
 def _chosen(cards: list[ModelCard], engine: EngineSettings, url: str) -> ModelCard | None:

@@ -29,6 +29,7 @@ class EngineSettings:
 
     With `urls` it is a server that is up; with a `model` and no `urls` a hosted one, reached through LiteLLM;
     with neither the local engine. Prices are USD; None is unknown. `key` is the value that `key_env` names.
+    `expose` names models of the server that the gateway's clients may ask as they are.
     """
 
     name: str
@@ -40,6 +41,7 @@ class EngineSettings:
     usd_per_million_input: float | None = None
     usd_per_million_output: float | None = None
     usd_per_million_cached: float | None = None
+    expose: tuple[str, ...] = ()
     key: str | None = field(default=None, repr=False)
 
 
@@ -102,6 +104,8 @@ class Settings:
     tables: Path | None = None
     """Folder of the tables of scripture, for programs that look verses up."""
     student_check: StudentCheck = "strict"
+    expose: tuple[str, ...] = ()
+    """Models of engines that the gateway's clients may ask as they are, whichever server has them."""
     gateway: GatewaySettings = GatewaySettings()
     compiler: CompilerSettings = CompilerSettings()
     keys: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -118,7 +122,8 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
         name: EngineSettings(name=name, key=sources.secret(engine.key_env), **engine.model_dump())
         for name, engine in found.engines.items()
     }
-    top = found.model_dump(include={"student", "releases", "state", "home", "tables", "student_check"})
+    plain = {"student", "releases", "state", "home", "tables", "student_check", "expose"}
+    top = found.model_dump(include=plain)
     return Settings(
         engines=engines,
         students={name: Binding(name, it.engine, it.model) for name, it in found.students.items()},

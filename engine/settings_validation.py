@@ -24,6 +24,9 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -31,7 +34,7 @@ class _Table(BaseModel):
 class Engine(_Table):
     """[engines.NAME]"""
 
-    urls: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+    urls: Names = ()
     model: str | None = None
     kind: Literal["vllm", "lmstudio", "openai"] = "vllm"
     key_env: str | None = None
@@ -39,6 +42,7 @@ class Engine(_Table):
     usd_per_million_input: Usd | None = None
     usd_per_million_output: Usd | None = None
     usd_per_million_cached: Usd | None = None
+    expose: Names = ()
 
 
 class Bound(_Table):
@@ -87,6 +91,7 @@ class Top(_Table):
     home: Path | None = None
     tables: Path | None = None
     student_check: Literal["strict", "warn"] = "strict"
+    expose: Names = ()
     gateway: Gateway = Gateway()
     compiler: Compiler = Compiler()
 
@@ -97,7 +102,11 @@ def validated(sources: Sources) -> Top:
         top = Top.model_validate(_with_url_as_student(sources.values))
     except ValidationError as exc:
         raise SettingsInvalid([_sentence(error) for error in exc.errors()]) from None
-    mistakes = [*_engine_mistakes(top, sources), *_binding_mistakes(top, sources)]
+    mistakes = [
+        *_engine_mistakes(top, sources),
+        *_expose_mistakes(top),
+        *_binding_mistakes(top, sources),
+    ]
     if mistakes:
         raise SettingsInvalid(mistakes)
     return top
@@ -143,6 +152,26 @@ def _engine_mistakes(top: Top, sources: Sources) -> Iterator[str]:
             yield f"{place}.key_env: the environment has no variable {engine.key_env!r}, nor has .env"
 
 
+def _expose_mistakes(top: Top) -> Iterator[str]:
+    places = {"expose": top.expose} | {
+        f"engines.{name}.expose": it.expose for name, it in top.engines.items()
+    }
+    seen: dict[str, str] = {}
+    for place, models in places.items():
+        for model in models:
+            if not model.strip():
+                yield f"{place}: {model!r} is no model's name"
+            elif model in seen:
+                yield f"{place}: {model!r} is exposed already, by {seen[model]}; keep one of them"
+            seen[model] = place
+    for name, engine in top.engines.items():
+        if engine.expose and not engine.urls:
+            yield (
+                f"engines.{name}.expose: only models of a server can be exposed, and this one has no urls; "
+                "for the local engine write `expose` at the top"
+            )
+
+
 def _binding_mistakes(top: Top, sources: Sources) -> Iterator[str]:
     bound = [("students", top.students), ("teachers", top.teachers)]
     for table, bindings in bound:
@@ -159,6 +188,8 @@ def _binding_mistakes(top: Top, sources: Sources) -> Iterator[str]:
         )
     used = {binding.engine for _, bindings in bound for binding in bindings.values()}
     used |= _replaced_by_url(sources.values)
+    # Models that are exposed at the top are looked for on every server.
+    used |= {name for name, engine in top.engines.items() if engine.expose or (top.expose and engine.urls)}
     for name in sorted(set(top.engines) - used):
         yield f"engines.{name} is used by no student or teacher; [students.default] can name it"
 

@@ -158,6 +158,23 @@ def test_mistakes_between_settings_are_told_too(tmp_path: Path) -> None:
     ]
 
 
+def test_models_are_exposed_at_the_top_or_by_their_server(tmp_path: Path) -> None:
+    text = "expose = ['tiny']\n[engines.a]\nurls = ['http://a']\nexpose = ['qwen', 'embedder']\n"
+    settings = read_settings(settings_file(tmp_path, text))
+    assert (settings.expose, settings.engines["a"].expose) == (("tiny",), ("qwen", "embedder"))
+    assert validated(sources(tmp_path, "", {"SMALLFORGE_EXPOSE": "a, b"})).expose == ("a", "b")
+
+
+def test_every_mistake_in_what_is_exposed_is_told(tmp_path: Path) -> None:
+    text = "expose = ['tiny', '']\n[engines.a]\nurls = ['http://a']\nexpose = ['tiny']\n"
+    assert mistakes_in(tmp_path, text + "[engines.b]\nmodel = 'openai/gpt-4.1'\nexpose = ['gpt-4.1']") == (
+        "expose: '' is no model's name",
+        "engines.a.expose: 'tiny' is exposed already, by expose; keep one of them",
+        "engines.b.expose: only models of a server can be exposed, and this one has no urls; for the "
+        "local engine write `expose` at the top",
+    )
+
+
 def test_a_key_is_read_from_the_variable_that_is_named_and_never_shown(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("BIG_KEY=sk-canary\n")
     file = settings_file(

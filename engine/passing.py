@@ -1,0 +1,76 @@
+"""A reply that is handed on as it is: read only for what it cost, whose it is, and whether it is an error."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from engine.chat import Usage, decode, error_message, read_usage
+from engine.errors import EngineError, EngineReplyInvalid
+from engine.waiting import Clock, Reading, linger
+
+if TYPE_CHECKING:
+    from engine.client import EngineClient
+
+
+class Passing:
+    """A reply with status 200. `usage` is what the server has counted so far, None where it has not."""
+
+    def __init__(self, client: EngineClient, response: aiohttp.ClientResponse, clock: Clock) -> None:
+        self.usage: Usage | None = None
+        self.streams = response.content_type == "text/event-stream"
+        self._client = client
+        self._response = response
+        self._clock = clock
+        self._begun = self._done = False
+
+    async def whole(self) -> bytes:
+        """A reply that is no stream. Raises EngineReplyInvalid for what is no JSON or an error after all."""
+        data = await self._clock.limit(self._response.read(), "first_byte")
+        body = decode(data, self._client.url)
+        if body.get("error"):
+            said, _ = error_message(body)
+            raise EngineReplyInvalid(
+                f"The engine at {self._client.url} sent an error with status 200: {said}."
+            )
+        self._client.check_model(body.get("model"))
+        self.usage = read_usage(body)
+        return data
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """Whole lines as soon as they are here; an error among the events is raised after those before it."""
+        rest = b""
+        phase: Reading = "first_byte"
+        while data := await self._clock.limit(self._response.content.readany(), phase):
+            phase = "between"
+            *lines, rest = (rest + data).split(b"\n")
+            passed, failure = self._examined(lines)
+            if passed:
+                yield b"\n".join([*passed, b""])
+            if failure is not None:
+                raise failure
+            if self._done:
+                await linger(self._response)
+                return
+        if rest:
+            yield rest
+
+    def _examined(self, lines: list[bytes]) -> tuple[list[bytes], EngineError | None]:
+        """The lines up to an error, and the error if there is one; most events are not even parsed."""
+        for number, line in enumerate(lines):
+            payload = line[5:].strip() if line.startswith(b"data:") else b""
+            self._done = self._done or payload == b"[DONE]"
+            if not payload or self._done:
+                continue
+            if self._begun and b'"usage"' not in payload and b'"error"' not in payload:
+                continue
+            self._begun = True
+            try:
+                event = self._client.event(payload)
+                self._client.check_model(event.get("model"))
+            except EngineError as error:
+                return lines[:number], error
+            self.usage = read_usage(event) or self.usage
+        return lines, None
