@@ -12,12 +12,14 @@ from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
 from gateway.accounting.cost import MeteredStudent
+from gateway.accounting.run import MeteredRun
 from gateway.catalog import Runnable, Served
 from gateway.errors import Header, RequestInvalid
 from gateway.protocol import ChatRequest, answer_text, header_names
 from programs.execution import Outcome
 from programs.json_values import write_json
 from programs.program import Chat
+from programs.together import together
 
 FinishReason = Literal["stop", "length", "content_filter"]
 
@@ -64,6 +66,10 @@ class Call:
         usd = self.student.usd
         return [] if usd is None else [(b"x-smallforge-cost-usd", b"%.12f" % usd)]
 
+    def runs(self) -> list[MeteredRun]:
+        """The model of each run, one for each answer that was asked for."""
+        return [MeteredRun(self.student, number) for number in range(self.request.n)]
+
     def count_retries(self, attempts: int) -> None:
         if attempts > 1:
             self.runnable.metrics.check_retries.inc(attempts - 1)
@@ -75,29 +81,29 @@ class Call:
 
 async def complete(call: Call, strict: bool) -> Response:
     """Runs a request to its end and shapes the reply."""
-    inputs = call.inputs(strict)
-    outcome = await call.runnable.executor.run(inputs, call.student, call.request.upstream)
+    outcomes = await _outcomes(call, call.inputs(strict))
     tokens = call.student.tokens
     body = {
         "id": call.id,
         "object": "chat.completion",
         "created": call.created,
         "model": call.runnable.release,
-        "choices": [
-            {
-                "index": 0,
-                "message": _message(outcome, call.runnable.executor.chat, call.request.stop),
-                "logprobs": None,
-                "finish_reason": finish_reason(outcome),
-            }
-        ],
+        "choices": [_choice(call, number, outcome) for number, outcome in enumerate(outcomes)],
         "usage": tokens.as_dict() if tokens is not None else None,
     }
-    call.count_retries(outcome.attempts)
+    for outcome in outcomes:
+        call.count_retries(outcome.attempts)
     headers = [*call.headers(), *call.cost_headers()]
     encoded = write_json(body)
     headers.append((b"x-smallforge-overhead-ms", b"%.3f" % (call.overhead() * 1000)))
     return Response(encoded, headers)
+
+
+async def _outcomes(call: Call, inputs: Mapping[str, Any]) -> list[Outcome]:
+    """What the asked-for runs gave; the first that fails ends the others."""
+    run, params = call.runnable.executor.run, call.request.upstream
+    answers = [run(inputs, model, params) for model in call.runs()]
+    return [await answers[0]] if len(answers) == 1 else await together(answers)
 
 
 def finish_reason(outcome: Outcome) -> FinishReason:
@@ -115,6 +121,15 @@ def cut_at(text: str, stops: tuple[str, ...]) -> str:
     """The text up to the first of the stops."""
     found = [text.find(stop) for stop in stops]
     return text[: min((at for at in found if at >= 0), default=len(text))]
+
+
+def _choice(call: Call, number: int, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "index": number,
+        "message": _message(outcome, call.runnable.executor.chat, call.request.stop),
+        "logprobs": None,
+        "finish_reason": finish_reason(outcome),
+    }
 
 
 def _message(outcome: Outcome, chat: Chat, stops: tuple[str, ...]) -> dict[str, Any]:

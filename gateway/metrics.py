@@ -179,7 +179,7 @@ class ReleaseMetrics:
         else:
             self.cost.inc(student.usd)
         if teacher_usd is not None and status == 200:
-            self.teacher_cost.inc(teacher_usd)
+            self.teacher_cost.inc(teacher_usd * student.runs)
 
     def count_mismatch(self, kind: str) -> None:
         self._metrics.student_mismatches.labels(*self._labels, kind).inc()

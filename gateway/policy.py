@@ -68,7 +68,7 @@ def _stop(value: Any) -> str | None:
 
 
 _TOKENS = _integer(1, 2**31 - 1)
-_ONE_ANSWER = "a compiled program gives one answer"
+MOST_ANSWERS = 8
 _OWN_FORMAT = "the program's outputs are its format; read `message.outputs`"
 _NO_TOOLS = "a compiled program calls no tools"
 _TEXT_ONLY = "programs read and write text"
@@ -96,7 +96,12 @@ OPENAI: dict[str, FieldPolicy] = {
     "stop": FieldPolicy(
         "apply", "cuts the answer; outputs in `message.outputs` stay whole", _stop, neutral=([],)
     ),
-    "n": FieldPolicy("refuse", _ONE_ANSWER, neutral=(1,)),
+    "n": FieldPolicy(
+        "apply",
+        "that many runs at the same time, each with a seed of its own",
+        _integer(1, MOST_ANSWERS),
+        neutral=(1,),
+    ),
     "logprobs": FieldPolicy(
         "refuse", "token probabilities of the raw reply say nothing of its fields", neutral=(False,)
     ),
@@ -152,6 +157,8 @@ VLLM: dict[str, FieldPolicy] = {
     "bad_words": FieldPolicy("refuse", _MEASURED, neutral=([],)),
     "allowed_token_ids": FieldPolicy("refuse", _MEASURED),
     "truncate_prompt_tokens": FieldPolicy("refuse", "the prompt is never cut in silence"),
+    "truncation_side": FieldPolicy("ignore", "the prompt is never cut in silence"),
+    "watermarking": FieldPolicy("refuse", _MEASURED, neutral=(False,)),
     "prompt_logprobs": FieldPolicy("refuse", "the prompt is the release's own"),
     "logprob_token_ids": FieldPolicy("refuse", "as `logprobs`"),
     "repetition_detection": FieldPolicy("ignore", _NO_EFFECT),
@@ -168,6 +175,8 @@ VLLM: dict[str, FieldPolicy] = {
     "return_token_ids": FieldPolicy("ignore", "the raw reply is not shown", neutral=(False,)),
     "return_tokens_as_token_ids": FieldPolicy("ignore", "the raw reply is not shown", neutral=(False,)),
     "return_prompt_text": FieldPolicy("ignore", "the prompt is the release's own", neutral=(False,)),
+    "return_token_offsets": FieldPolicy("ignore", "the prompt is the release's own", neutral=(False,)),
+    "routed_experts_prompt_start": FieldPolicy("ignore", "belongs to the engine", neutral=(0,)),
     "include_reasoning": FieldPolicy("ignore", "reasoning is always in `message.reasoning`", neutral=(True,)),
     "thinking_token_budget": FieldPolicy("ignore", "how a program reasons is compiled into it"),
     "stream_interval": FieldPolicy("ignore", "pieces come as they arrive"),
@@ -176,7 +185,11 @@ VLLM: dict[str, FieldPolicy] = {
     "request_id": FieldPolicy("ignore", "the gateway names its requests"),
     "session_id": FieldPolicy("ignore", "requests are independent"),
     "mm_processor_kwargs": FieldPolicy("ignore", _TEXT_ONLY),
+    "mm_payload": FieldPolicy("ignore", _TEXT_ONLY, neutral=("tensors",)),
+    "media_io_kwargs": FieldPolicy("ignore", _TEXT_ONLY, neutral=({},)),
+    "return_mm_kwargs": FieldPolicy("ignore", _TEXT_ONLY, neutral=(False,)),
     "kv_transfer_params": FieldPolicy("refuse", "belongs to the engine"),
+    "ec_transfer_params": FieldPolicy("refuse", "belongs to the engine"),
     "vllm_xargs": FieldPolicy("refuse", "belongs to the engine"),
 }
 

@@ -31,6 +31,7 @@ class ChatRequest:
     inputs: dict[str, Any] | None = None
     stream: bool = False
     include_usage: bool = False
+    n: int = 1
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     upstream: dict[str, Any] = field(default_factory=dict)
@@ -75,6 +76,7 @@ def read_request(data: bytes, largest_messages: int) -> ChatRequest:
     if len(request.messages) > largest_messages:
         raise RequestInvalid(f"'messages' may hold at most {largest_messages} messages.", param="messages")
     request.stream = given.get("stream", False)
+    request.n = given.get("n", 1)
     request.include_usage = _include_usage(given.get("stream_options"))
     limits = [given[name] for name in ("max_tokens", "max_completion_tokens") if name in given]
     request.max_tokens = min(limits) if limits else None

@@ -15,8 +15,10 @@ from typing import Any, Literal, NamedTuple
 import orjson
 from starlette.types import Send
 
+from gateway.accounting.run import MeteredRun
 from gateway.completion import Call, finish_reason
 from gateway.errors import GatewayError, InternalFault
+from gateway.interleaving import interleaved
 from gateway.protocol import answer_text
 from programs.execution import Executor, Outcome
 from programs.json_values import write_json
@@ -44,15 +46,15 @@ async def stream(call: Call, send: Send, strict: bool) -> bytes:
     A failure before the first text is raised with the response not yet started; a later one becomes the last
     event.
     """
-    pieces = _texts(call, call.inputs(strict))
+    inputs = call.inputs(strict)
     chunks = Chunks(call)
-    async with aclosing(pieces):
+    async with aclosing(interleaved([_texts(call, inputs, model) for model in call.runs()])) as pieces:
         first = await anext(pieces)
         await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *call.headers()]})
-        opening = chunks.delta({"role": "assistant", "content": ""})
-        await send({"type": "http.response.body", "body": opening + chunks.piece(first), "more_body": True})
-        async for piece in pieces:
-            await send({"type": "http.response.body", "body": chunks.piece(piece), "more_body": True})
+        beginning = chunks.openings() + chunks.piece(*first)
+        await send({"type": "http.response.body", "body": beginning, "more_body": True})
+        async for choice, piece in pieces:
+            await send({"type": "http.response.body", "body": chunks.piece(choice, piece), "more_body": True})
     return chunks.end()
 
 
@@ -74,21 +76,26 @@ class Chunks:
         self._tail = b'],"usage":null}\n\n' if self._wants_usage else b"]}\n\n"
         self._first_text = True
 
-    def piece(self, piece: Text | Outcome) -> bytes:
+    def openings(self) -> bytes:
+        """One for each choice, in their order: OpenAI's client expects choices to appear so."""
+        opening = {"role": "assistant", "content": ""}
+        return b"".join(self.delta(choice, opening) for choice in range(self._call.request.n))
+
+    def piece(self, choice: int, piece: Text | Outcome) -> bytes:
         if isinstance(piece, Outcome):
-            return self.finish(piece)
+            return self.finish(choice, piece)
         if self._first_text:
             self._first_text = False
             self._call.runnable.metrics.first_token_seconds.observe(perf_counter() - self._call.started)
-        return self.delta({piece.place: piece.text})
+        return self.delta(choice, {piece.place: piece.text})
 
-    def delta(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return self._head + write_json(choice) + self._tail
+    def delta(self, choice: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
+        shown = {"index": choice, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self._head + write_json(shown) + self._tail
 
-    def finish(self, outcome: Outcome) -> bytes:
+    def finish(self, choice: int, outcome: Outcome) -> bytes:
         self._call.count_retries(outcome.attempts)
-        return self.delta({"outputs": dict(outcome.outputs)}, finish_reason(outcome))
+        return self.delta(choice, {"outputs": dict(outcome.outputs)}, finish_reason(outcome))
 
     def end(self) -> bytes:
         """The usage, if it was asked for, and the protocol's last line."""
@@ -111,11 +118,11 @@ def error_event(error: GatewayError) -> bytes:
     return b"data: " + error.body() + b"\n\n"
 
 
-async def _texts(call: Call, inputs: Any) -> AsyncGenerator[Text | Outcome]:
+async def _texts(call: Call, inputs: Any, model: MeteredRun) -> AsyncGenerator[Text | Outcome]:
     """The run's texts as the client shall see them, then its outcome."""
     executor = call.runnable.executor
     shown = Shown(executor, call.request.stop)
-    async with aclosing(executor.stream(inputs, call.student, call.request.upstream)) as pieces:
+    async with aclosing(executor.stream(inputs, model, call.request.upstream)) as pieces:
         async for piece in pieces:
             if isinstance(piece, Outcome):
                 for text in shown.close(piece):

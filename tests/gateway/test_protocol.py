@@ -49,7 +49,8 @@ def test_the_smaller_of_two_token_limits_counts() -> None:
         ("max_tokens", True), ("max_completion_tokens", "many"), ("stream", "yes"), ("stream", 1),
         ("stream_options", []), ("stop", ["a"] * 5), ("stop", ""), ("stop", [""]), ("stop", ["a" * 257]),
         ("stop", {}), ("messages", "hi"), ("messages", {}), ("model", 5), ("model", ""), ("inputs", []),
-        ("inputs", "text"), ("top_k", "few"),
+        ("inputs", "text"), ("top_k", "few"), ("n", 0), ("n", 9), ("n", 10**9), ("n", "1"), ("n", 1.5),
+        ("n", True),
     ],
 )  # fmt: skip
 def test_a_value_of_the_wrong_kind_is_named(field: str, value: object) -> None:
@@ -63,7 +64,7 @@ def test_a_value_of_the_wrong_kind_is_named(field: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("n", 2), ("n", 10**9), ("n", "1"), ("n", 1.5), ("tools", [{"type": "function"}]), ("logprobs", True),
+        ("tools", [{"type": "function"}]), ("logprobs", True),
         ("tool_choice", "required"), ("response_format", {"type": "json_object"}), ("logit_bias", {"1": 9}),
         ("modalities", ["text", "audio"]), ("chat_template", "{{x}}"), ("chat_template_kwargs", {"a": 1}),
         ("structured_outputs", {"choice": ["a"]}), ("ignore_eos", True), ("kv_transfer_params", {}),

@@ -1,0 +1,95 @@
+"""The model that one run of a program asks: the request's student, bounded and seeded for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+
+from engine.client import Delta, Reply, Usage
+from engine.errors import EngineUnreachable
+from gateway.accounting.cost import MeteredStudent
+
+_SEEDS = 2**64  # engines take signed numbers of 64 bits
+
+
+class MeteredRun:
+    """A student for one answer of a request; what its calls take is booked on the request.
+
+    A call may say no more than those before it have left over of the run's bound. The number of the run is
+    added to its seed: several answers with the same seed would be the same answer.
+    """
+
+    __slots__ = ("_completion", "_number", "_promised", "_student")
+
+    def __init__(self, student: MeteredStudent, number: int = 0) -> None:
+        student.runs += 1
+        self._student = student
+        self._number = number
+        self._completion = 0
+        self._promised = 0  # completion tokens that calls under way may still take
+
+    async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
+        student = self._student
+        client = student.served.student.client
+        bound = student.max_tokens
+        if bound is not None and self._completion + self._promised >= bound:
+            return Reply("", "", "length", None, client.model)
+        params, promised = self._bounded(self._seeded(params))
+        usage: Usage | None = None
+        mark = student.start()
+        student.wait()
+        try:
+            reply = await client.complete(messages, params)
+            usage = reply.usage
+        except EngineUnreachable:
+            student.served.suspect.set()
+            raise
+        finally:
+            student.stop_waiting()
+            self._promised -= promised
+            self._completion += usage.completion_tokens if usage is not None else 0
+            student.book(mark, usage)
+        return reply
+
+    async def stream(
+        self, messages: Sequence[object], params: Mapping[str, object]
+    ) -> AsyncGenerator[Delta, None]:
+        student = self._student
+        params, promised = self._bounded(self._seeded(params))
+        usage: Usage | None = None
+        deltas = student.served.student.client.stream(messages, params)
+        mark = student.start()
+        student.wait()
+        try:
+            async for delta in deltas:
+                usage = delta.usage or usage
+                student.stop_waiting()
+                try:
+                    yield delta
+                finally:
+                    student.wait()
+        except EngineUnreachable:
+            student.served.suspect.set()
+            raise
+        finally:
+            student.stop_waiting()
+            await deltas.aclose()
+            self._promised -= promised
+            self._completion += usage.completion_tokens if usage is not None else 0
+            student.book(mark, usage)
+
+    def _bounded(self, params: Mapping[str, object]) -> tuple[Mapping[str, object], int]:
+        """The parameters within the bound, and how many tokens they promise."""
+        bound = self._student.max_tokens
+        if bound is None:
+            return params, 0
+        own, left = params.get("max_tokens"), bound - self._completion - self._promised
+        promised = min(own, left) if isinstance(own, int) else left
+        self._promised += promised
+        return {**params, "max_tokens": promised}, promised
+
+    def _seeded(self, params: Mapping[str, object]) -> Mapping[str, object]:
+        """The parameters with this run's own seed, where there is one."""
+        seed = params.get("seed")
+        if not self._number or not isinstance(seed, int):
+            return params
+        return {**params, "seed": (seed + self._number + _SEEDS // 2) % _SEEDS - _SEEDS // 2}
