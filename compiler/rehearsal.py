@@ -100,13 +100,12 @@ async def rehearse(
         ModelUnusable: one of them says nothing at all.
         EngineError: one of them can't be reached.
     """
-    questions = train[:QUESTIONS]
     begun = time.monotonic()
-    answers = await _ask("student", runs, questions, student)
+    answers = await _ask("student", runs, train, QUESTIONS, student)
     seconds = time.monotonic() - begun
     if teacher.model is student.model:
         return Rehearsal(answers, answers, seconds)
-    return Rehearsal(answers, await _ask("teacher", runs, train[:TEACHER_QUESTIONS], teacher), seconds)
+    return Rehearsal(answers, await _ask("teacher", runs, train, TEACHER_QUESTIONS, teacher), seconds)
 
 
 async def rehearse_demonstrations(bench: Bench, seen: Rehearsal) -> Rehearsal:
@@ -127,13 +126,25 @@ async def rehearse_demonstrations(bench: Bench, seen: Rehearsal) -> Rehearsal:
     return seen._replace(passed=[run is not None for run in runs], shown=answers)
 
 
-async def _ask(role: str, runs: Executor, questions: Sequence[dspy.Example], scorer: Scorer) -> list[Answer]:
-    answers = await together(scorer.answer(runs, question) for question in questions)
+async def _ask(
+    role: str, runs: Executor, train: Sequence[dspy.Example], count: int, scorer: Scorer
+) -> list[Answer]:
+    """Answers to the first questions; where some are too long for the model, the shortest stand in."""
+    asked = await together(scorer.answer(runs, question) for question in train[:count])
+    answers = [answer for answer in asked if answer.fault != "too_long"]
+    if len(answers) < len(asked):
+        others = sorted(train[count:], key=_length)[: len(asked) - len(answers)]
+        asked += await together(scorer.answer(runs, question) for question in others)
+        answers = [answer for answer in asked if answer.fault != "too_long"]
     if not any(step.text.strip() for answer in answers for step in answer.steps):
-        errors = [answer.error for answer in answers if answer.error]
+        errors = [answer.error for answer in (answers or asked) if answer.error]
         why = f": {errors[0]}" if errors else ""
-        raise ModelUnusable(f"the {role} answered none of {len(questions)} training questions{why}")
+        raise ModelUnusable(f"the {role} answered none of {len(asked)} training questions{why}")
     return answers
+
+
+def _length(example: dspy.Example) -> int:
+    return sum(len(str(value)) for value in example.inputs().values())
 
 
 def _check_chat(runs: Executor, program: Program) -> None:

@@ -181,7 +181,7 @@ def _cards(folder: Path, told: Mapping[str, Any], program: str) -> Iterator[Scor
     path = folder / "scorecard.jsonl"
     if not path.is_file():
         return
-    lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    lines = (json.loads(line) for line in path.read_bytes().splitlines())
     found = sorted((line for line in lines if line["program"] == program), key=lambda line: int(line["id"]))
     if not found:
         return

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from engine.chat import Reply, Usage
-from engine.errors import EngineRateLimited, EngineServerError
+from engine.errors import EngineRateLimited, EngineRequestRefused, EngineServerError
 from programs.execution import Model
 from tests.compiler.scripted import Adder
 
@@ -32,6 +32,8 @@ class Server:
         self.calls = 0
         self.more_tokens = 0
         """What it counts beyond others in the same conversation: with some it is another model."""
+        self.window: int | None = None
+        """Tokens that it says it takes; one that refuses longer prompts is the model's own business."""
         self._model = model
         self.app = Starlette(
             routes=[
@@ -41,7 +43,8 @@ class Server:
         )
 
     async def _models(self, request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [{"id": self.name, "object": "model", "created": 1}]})
+        card = {"id": self.name, "object": "model", "created": 1, "max_model_len": self.window}
+        return JSONResponse({"object": "list", "data": [card]})
 
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
@@ -51,7 +54,7 @@ class Server:
                 reply: Any = await self._model.complete(body["messages"], body)
             except EngineRateLimited as error:
                 return _refusal(429, str(error), {"retry-after": str(error.retry_after)})
-            except EngineServerError as error:
+            except (EngineServerError, EngineRequestRefused) as error:
                 return _refusal(error.status, str(error), {})
         else:
             # A conversation of no program: one of those that identify a model.
@@ -86,9 +89,10 @@ def _refusal(status: int, why: str, headers: dict[str, str]) -> Response:
 
 
 @contextmanager
-def serving(model: Model, keep_alive: int = 5) -> Iterator[Server]:
+def serving(model: Model, keep_alive: int = 5, window: int | None = None) -> Iterator[Server]:
     """The server, in a thread of its own, so that a command in this process can call it."""
     served = Server(model)
+    served.window = window
     config = uvicorn.Config(
         served.app,
         host="127.0.0.1",

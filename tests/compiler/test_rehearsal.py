@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import dspy
 import pytest
 
 from compiler.candidate import PLAIN
-from compiler.errors import ProgramUnusable
+from compiler.errors import ModelUnusable, ProgramUnusable
 from compiler.lowering import executor
 from compiler.rehearsal import check_fit, fields_needed, rehearse, rehearse_demonstrations
 from compiler.split import Parts
+from engine.errors import ContextWindowExceeded
 from programs.errors import DataInvalid
 from programs.metrics import exact_match, token_f1, weighted_sum
 from programs.plan import Field
@@ -85,3 +87,28 @@ async def test_a_few_rows_are_worked_out_and_shown_as_a_search_would(tmp_path: P
     # Labelled rows teach the adder nothing, worked ones everything.
     assert len(rehearsed.passed) == 4 and 0 < sum(rehearsed.passed) < 4
     assert [answer.score for answer in rehearsed.shown] == [1.0] * 4 and adder.calls == 12
+
+
+def too_long_up_to(total: int) -> Callable[[int], None]:
+    def spoil(asked: int) -> None:
+        if asked <= total:
+            raise ContextWindowExceeded("8192 tokens at most")
+
+    return spoil
+
+
+async def test_where_the_first_questions_are_too_long_the_shortest_of_the_others_are_asked(
+    tmp_path: Path,
+) -> None:
+    adder = Adder(spoil=too_long_up_to(3))
+    stand = bench(tmp_path, adder)
+    plain = executor(stand.subject.module, stand.subject.program, PLAIN)
+    seen = await rehearse(plain, stand.train, stand.student, stand.teacher)
+    assert adder.calls == 7 and [answer.fault for answer in seen.student] == [None] * 4
+
+
+async def test_questions_that_are_all_too_long_are_told_with_the_engines_words(tmp_path: Path) -> None:
+    stand = bench(tmp_path, Adder(spoil=too_long_up_to(1_000)))
+    plain = executor(stand.subject.module, stand.subject.program, PLAIN)
+    with pytest.raises(ModelUnusable, match="answered none of 8 training questions: 8192 tokens at most"):
+        await rehearse(plain, stand.train, stand.student, stand.teacher)
