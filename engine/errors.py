@@ -98,14 +98,15 @@ class EngineCredentialRefused(EngineError):
 
 
 class EngineRequestRefused(EngineError):
-    """The server understood us and says the request is wrong; `status` is its HTTP status."""
+    """The server understood us and says the request is wrong; `status` is HTTP's, `said` its own words."""
 
     reason: ClassVar[str] = "request_refused"
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, message: str, *, status: int = 400) -> None:
+    def __init__(self, message: str, *, status: int = 400, said: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.said = said
 
 
 class ContextWindowExceeded(EngineRequestRefused):

@@ -121,7 +121,10 @@ def from_status(status: int, headers: Mapping[str, str], body: object, url: str)
         kind = ContextWindowExceeded
     elif kind is EngineRequestRefused and any(words in message.lower() for words in _GONE_WORDS):
         kind = EngineServerError
-    return _made(kind, status, f"The engine at {url} answered {said}", headers)
+    sentence = f"The engine at {url} answered {said}"
+    if issubclass(kind, EngineRequestRefused):
+        return kind(sentence, status=status, said=message)
+    return _made(kind, status, sentence, headers)
 
 
 def from_error_event(body: object, url: str) -> EngineError:
@@ -137,8 +140,6 @@ def _made(kind: type[EngineError], status: int, sentence: str, headers: Mapping[
         return EngineRateLimited(sentence, retry_after=retry_after(headers))
     if kind is EngineServerError:
         return EngineServerError(sentence, status=status)
-    if issubclass(kind, EngineRequestRefused):
-        return kind(sentence, status=status)
     return kind(sentence)
 
 

@@ -17,12 +17,14 @@ from starlette.routing import Route
 
 from engine.settings import Settings
 from gateway.catalog import Catalog
-from gateway.errors import GatewayError, RouteUnknown, as_gateway_error
+from gateway.errors import GatewayError, RouteUnknown, StartFailed, as_gateway_error
 from gateway.exchange import Limits
+from gateway.exposed import ExposedModels
 from gateway.listing import listing_router
 from gateway.metrics import Metrics
-from gateway.openapi import openapi_with_completions
+from gateway.openapi import openapi_with_models
 from gateway.program_errand import Programs
+from gateway.raw_errand import RawRequests
 from gateway.routes import Endpoint, Readiness, health_router
 from gateway.students import Students
 
@@ -58,16 +60,21 @@ def create_app(
     """
     metrics = Metrics(shared_metrics)
     students = Students(settings, metrics, progress, intervals.student)
-    catalog = Catalog(settings.releases, students, metrics, settings.tables)
+    exposed = ExposedModels(settings, students, metrics)
+    catalog = Catalog(settings.releases, students, metrics, settings.tables, exposed.names)
     readiness = Readiness()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         with metrics.listener(settings.gateway.metrics_host, settings.gateway.metrics_port):
             await catalog.refresh()
+            _check_names(catalog)
             keeper: asyncio.Task[None] | None = None
             try:
+                if exposed.on_local_engine:
+                    students.want({settings.student})
                 await students.first_tries()
+                await exposed.first_tries()
                 await catalog.refresh()
                 keeper = asyncio.create_task(
                     _keep_current(catalog, students, intervals.catalog), name="catalog"
@@ -79,25 +86,43 @@ def create_app(
                     keeper.cancel()
                     with suppress(asyncio.CancelledError):
                         await keeper
+                await exposed.close()
                 await students.close()
 
     app = FastAPI(title="Smallforge gateway", lifespan=lifespan, redirect_slashes=False)
     app.state.readiness = readiness
     app.state.catalog = catalog
+    app.state.exposed = exposed
     app.state.metrics = metrics
-    programs = Programs(catalog, limits, settings.gateway.strict)
-    chat = Endpoint(programs.chat, metrics, limits.body_bytes)
-    # First, and beside FastAPI's own request handling: this is the path that has to be fast.
-    app.router.routes.insert(0, Route("/v1/chat/completions", chat, methods=["POST"]))
-    app.include_router(listing_router(catalog))
-    app.include_router(health_router(catalog, students, readiness))
-    app.openapi = partial(openapi_with_completions, app)  # type: ignore[method-assign]
+    raw = RawRequests(exposed, catalog)
+    asked = {
+        # First, and beside FastAPI's own request handling: this is the path that has to be fast.
+        "/v1/chat/completions": raw.before(Programs(catalog, limits, settings.gateway.strict)),
+        "/v1/completions": raw.only("/v1/completions"),
+        "/v1/embeddings": raw.only("/v1/embeddings"),
+    }
+    app.router.routes[:0] = [
+        Route(path, Endpoint(understand, metrics, limits.body_bytes), methods=["POST"])
+        for path, understand in asked.items()
+    ]
+    app.include_router(listing_router(catalog, exposed))
+    app.include_router(health_router(catalog, exposed, students, readiness))
+    app.openapi = partial(openapi_with_models, app)  # type: ignore[method-assign]
     app.add_exception_handler(GatewayError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     if settings.gateway.host in _LOOPBACK:
         # A page on the web may point its own host name at this machine; such a name is not answered.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOOPBACK, "[::1]"], www_redirect=False)
     return app
+
+
+def _check_names(catalog: Catalog) -> None:
+    if catalog.clashes:
+        names = ", ".join(map(repr, catalog.clashes))
+        raise StartFailed(
+            f"{names} can't be exposed: a release in the releases folder has that name. Take it out of "
+            "`expose`, or build the program under another name."
+        )
 
 
 async def _keep_current(catalog: Catalog, students: Students, seconds: float) -> None:
@@ -121,7 +146,5 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for this class only"
     path = request.scope["path"][:80]
-    text = (
-        f"{request.method} {path!r}: {error.detail}; this gateway serves /v1/chat/completions and /v1/models."
-    )
+    text = f"{request.method} {path!r}: {error.detail}; the page /docs lists the paths of this gateway."
     return await _answer_error(request, RouteUnknown(text, error.status_code))

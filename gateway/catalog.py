@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -93,8 +93,18 @@ class Served:
 class Catalog:
     """The served releases of one folder; `refresh` is called again and again by the gateway's lifespan."""
 
-    def __init__(self, root: Path, students: Students, metrics: Metrics, tables: Path | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        students: Students,
+        metrics: Metrics,
+        tables: Path | None = None,
+        taken: frozenset[str] = frozenset(),
+    ) -> None:
+        """`taken` are names of other models; what of the releases would have one of them is in `clashes`."""
         self.models: Mapping[str, Served] = {}
+        self.clashes: Sequence[str] = ()
+        self._taken = taken
         self._root = root
         self._tables = cache(partial(open_tables, tables))  # large, so all releases share them
         self._students = students
@@ -114,7 +124,7 @@ class Catalog:
         """
         served = self.models.get(model)
         if served is None:
-            raise ModelUnknown(self._unknown(model), param="model")
+            raise self.unknown(model)
         if served.student is None or served.loaded.runnable is None:
             assert served.unavailable is not None, "what has no student is unavailable"
             # A new one each time: an error collects tracebacks as it is raised.
@@ -133,7 +143,12 @@ class Catalog:
         )
         self._students_seen = self._students.changes
         self._judged.clear()
-        self.models = dict(self._names())
+        models = dict(self._names())
+        self.clashes = sorted(models.keys() & self._taken)
+        for name in self.clashes:
+            _log.error("the release name %r is that of an exposed model, which keeps it", name)
+            del models[name]
+        self.models = models
 
     def ready(self) -> bool:
         return any(served.unavailable is None for served in self.models.values())
@@ -227,9 +242,13 @@ class Catalog:
         refused = self._judged[runnable.release]
         return Served(name, loaded, None if refused else student.served, refused)
 
+    def unknown(self, model: str) -> ModelUnknown:
+        """The error for a name that nothing has."""
+        return ModelUnknown(self._unknown(model), param="model")
+
     def _unknown(self, model: str) -> str:
         shown = model if len(model) <= 80 else model[:77] + "..."
-        names = sorted(self.models)
+        names = sorted({*self.models, *self._taken})
         if not names:
             return (
                 f"No model {shown!r}: the releases folder has no releases yet; `compiler build` writes one."

@@ -11,12 +11,15 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from engine.errors import EngineError, SettingsInvalid
 from engine.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
@@ -39,6 +42,12 @@ def main() -> None:
     type=click.Choice(["strict", "warn"]),
     help="Refuse a student with another chat template, or only warn. [strict]",
 )
+@click.option(
+    "--expose",
+    metavar="MODEL",
+    multiple=True,
+    help="A model of an engine that clients may ask as it is; may be given several times.",
+)
 @click.option("--strict/--lenient", default=None, help="Refuse requests with parts that would be ignored.")
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file. [./smallforge.toml]")
 def serve(config: Path | None, **flags: Any) -> None:
@@ -59,6 +68,8 @@ def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
     }
     names = ("releases", "tables", "student", "student_check")
     top = {name: flags[name] for name in names if flags[name] is not None}
+    if flags["expose"]:
+        top["expose"] = list(flags["expose"])
     return {**top, "gateway": gateway} if gateway else top
 
 
@@ -94,9 +105,7 @@ def _serve(settings: Settings, shared: Path) -> int:
         click.echo(f"Anyone who can reach {gateway.host} can use this gateway: it asks for no key.", err=True)
     app = create_app(settings, shared_metrics=shared, progress=lambda line: click.echo(line, err=True))
     try:
-        uvloop.run(
-            serve(app, listener, started=lambda: _greet(settings, listener, sorted(app.state.catalog.models)))
-        )
+        uvloop.run(serve(app, listener, started=lambda: _greet(settings, listener, _served(app))))
     except StartFailed as error:
         _fail(str(error), 2)
     except KeyboardInterrupt:
@@ -104,6 +113,10 @@ def _serve(settings: Settings, shared: Path) -> int:
     except asyncio.CancelledError:
         return 143  # SIGTERM while the engine was still coming up
     return 0
+
+
+def _served(app: FastAPI) -> list[str]:
+    return sorted({*app.state.catalog.models, *app.state.exposed.names})
 
 
 def _greet(settings: Settings, listener: socket.socket, models: Sequence[str]) -> None:

@@ -12,22 +12,28 @@ from fastapi import APIRouter, Response
 from gateway.accounting.evidence import Measured
 from gateway.catalog import Catalog, Runnable, Served
 from gateway.errors import ModelUnknown
+from gateway.exposed import ExposedModel, ExposedModels
 from gateway.policy import FIELDS
 
 Card = dict[str, Any]
+_PER_TOKEN = ("usd_per_million_input", "usd_per_million_output", "usd_per_million_cached")
 
 
-def listing_router(catalog: Catalog) -> APIRouter:
+def listing_router(catalog: Catalog, exposed: ExposedModels) -> APIRouter:
     router = APIRouter()
 
     @router.get("/v1/models", summary="Every model name served now, and those that can't be")
     async def list_models() -> Response:
-        return as_json({"object": "list", "data": [model_card(served) for served in listed(catalog)]})
+        cards = [model_card(served) for served in listed(catalog)]
+        cards += [exposed_card(name, exposed.get(name)) for name in sorted(exposed.names)]
+        return as_json({"object": "list", "data": cards})
 
     @router.get(
         "/v1/models/{model:path}", summary="One model: its release, inputs, outputs and request fields"
     )
     async def show_model(model: str) -> Response:
+        if model in exposed.names:
+            return as_json(exposed_card(model, exposed.get(model)))
         card = model_card(find_listed(catalog, model))
         card["smallforge"]["parameters"] = {name: policy.treatment for name, policy in FIELDS.items()}
         return as_json(card)
@@ -65,6 +71,22 @@ def model_card(served: Served) -> Card:
         "owned_by": "smallforge",
         "smallforge": about,
     }
+
+
+def exposed_card(name: str, found: ExposedModel | None) -> Card:
+    """An engine's own model; what is not known of it is not there."""
+    about: Card = {
+        "kind": "exposed",
+        "available": found is not None,
+        "reason": None if found is not None else "Its engine can't be reached; the gateway's log says why.",
+    }
+    if found is not None:
+        price = found.served.price
+        per_token = {} if price is None else asdict(price)
+        about |= {"context_tokens": found.served.student.context_tokens}
+        about |= {name: per_token.get(name) for name in _PER_TOKEN}
+    known = {name: value for name, value in about.items() if value is not None or name == "reason"}
+    return {"id": name, "object": "model", "created": 0, "owned_by": "engine", "smallforge": known}
 
 
 def as_json(content: Mapping[str, Any], status: int = 200) -> Response:

@@ -1,6 +1,6 @@
-"""The description of `POST /v1/chat/completions` for the API page, made from the policy table.
+"""The API page's description of the paths that ask a model, made from the policy table.
 
-The endpoint reads its bodies without a model class, so the page's generator can't see them by itself.
+Their endpoints read bodies without a model class, so the page's generator can't see them by itself.
 """
 
 from __future__ import annotations
@@ -21,28 +21,48 @@ _TYPES = {
     "top_p": "number",
     "min_p": "number",
     "inputs": "object",
+    "response_format": "object",
     "stop": None,
 }
 _EXAMPLE = {"model": "arithmetic", "messages": [{"role": "user", "content": "What is six times seven?"}]}
 
 
-def openapi_with_completions(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's own schema with the hot path added; made once."""
+def openapi_with_models(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's own schema with the hot paths added; made once."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        schema["paths"]["/v1/chat/completions"] = {"post": _completions()}
+        schema["paths"] |= {path: {"post": operation} for path, operation in _asking().items()}
         app.openapi_schema = schema
     return app.openapi_schema
 
 
-def _completions() -> dict[str, Any]:
-    properties = {name: _property(name) for name, policy in FIELDS.items() if policy.treatment == "apply"}
-    body = {"type": "object", "required": ["model"], "properties": properties, "example": _EXAMPLE}
+def _asking() -> dict[str, dict[str, Any]]:
+    applied = {name: _property(name) for name, policy in FIELDS.items() if policy.treatment == "apply"}
+    model = {"model": {"type": "string", "description": "an exposed model's name"}}
     return {
-        "summary": "Run a program on a chat, at once or streamed",
+        "/v1/chat/completions": _operation(
+            "Ask a program, or an exposed model, in a chat; at once or streamed", applied, _EXAMPLE
+        ),
+        "/v1/completions": _operation(
+            "Let an exposed model go on with a text; the body is the engine's",
+            {**model, "prompt": {"type": "string"}},
+            {"model": "qwen3-0.6b", "prompt": "Six times seven is"},
+        ),
+        "/v1/embeddings": _operation(
+            "Vectors of texts from an exposed model; the body is the engine's",
+            {**model, "input": {"description": "a text or several"}},
+            {"model": "bge-small", "input": "six times seven"},
+        ),
+    }
+
+
+def _operation(summary: str, properties: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    body = {"type": "object", "required": ["model"], "properties": properties, "example": example}
+    return {
+        "summary": summary,
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": {
-            "200": {"description": "A chat completion, or its chunks as server-sent events"},
+            "200": {"description": "OpenAI's body, or its events where a stream was asked for"},
             "4XX": {"description": "The request can't be served; OpenAI's error body"},
             "5XX": {"description": "The engine or the gateway failed; OpenAI's error body"},
         },

@@ -13,6 +13,7 @@ from gateway.disconnect import ClientGone, WhileConnected
 from gateway.errand import Errand, Understand
 from gateway.errors import GatewayError, as_gateway_error
 from gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange, read_body
+from gateway.exposed import ExposedModels
 from gateway.listing import as_json
 from gateway.metrics import Metrics
 from gateway.students import Students
@@ -74,7 +75,9 @@ class Endpoint:
         account.metrics.book(status, perf_counter() - started, account.student, account.teacher_usd)
 
 
-def health_router(catalog: Catalog, students: Students, readiness: Readiness) -> APIRouter:
+def health_router(
+    catalog: Catalog, exposed: ExposedModels, students: Students, readiness: Readiness
+) -> APIRouter:
     """Whether this gateway is up, and whether it serves."""
     router = APIRouter()
 
@@ -87,8 +90,8 @@ def health_router(catalog: Catalog, students: Students, readiness: Readiness) ->
         troubles = dict(students.troubles())
         if readiness.draining:
             return as_json({"status": "draining", "students": troubles}, 503)
-        if not catalog.ready():
-            return as_json({"status": "no release can be served", "students": troubles}, 503)
+        if not catalog.ready() and not exposed.ready():
+            return as_json({"status": "no model can be served", "students": troubles}, 503)
         return as_json({"status": "ready", "students": troubles})
 
     return router

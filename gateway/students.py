@@ -17,7 +17,7 @@ from engine.errors import EngineError, EngineNotFound, EngineNotInstalled, Engin
 from engine.fingerprint import Fingerprint, Mismatch, compare, take_fingerprint
 from engine.local import Student, open_student
 from engine.prices import HourlyMeter, Price, price_of
-from engine.settings import Settings
+from engine.settings import EngineSettings, Settings
 from gateway.errors import ModelUnavailable
 from gateway.metrics import Metrics, ReleaseMetrics
 
@@ -121,6 +121,12 @@ class Students:
                 troubles[name] = "can't be reached"
         return troubles
 
+    def meter_of(self, engine: EngineSettings) -> HourlyMeter | None:
+        """The one meter of an engine that is priced by the hour, for all that run on it."""
+        if engine.usd_per_hour is None:
+            return None
+        return self._meters.setdefault(engine.name, HourlyMeter(engine.usd_per_hour))
+
     def settle(self) -> None:
         """Books the idle time of engines priced by the hour up to now."""
         for engine, meter in self._meters.items():
@@ -146,12 +152,9 @@ class Students:
 
     def _opened(self, state: StudentState, student: Student) -> None:
         price = price_of(student.engine)
-        meter = None
-        if price is not None and price.usd_per_hour is not None:
-            meter = self._meters.setdefault(student.engine.name, HourlyMeter(price.usd_per_hour))
         if price is None:
             _log.warning("engine %r has no price; costs of its requests are unknown", student.engine.name)
-        state.served = ServedStudent(student, price, meter, student.fingerprint)
+        state.served = ServedStudent(student, price, self.meter_of(student.engine), student.fingerprint)
         state.trouble = state.error = None
         state.tried.set()
         self.changes += 1

@@ -137,6 +137,22 @@ def test_a_mistake_in_the_configuration_is_told_without_a_traceback(tmp_path: Pa
     assert "student_check" in ended.stderr and "Traceback" not in ended.stderr
 
 
+def test_an_exposed_model_is_named_with_the_others(upstream: Upstream, tmp_path: Path) -> None:
+    with _serving(tmp_path, upstream, "--expose", "tiny") as served:
+        body = {"model": "tiny", "messages": ASK["messages"]}
+        assert httpx.post(f"{served.url}/v1/chat/completions", json=body).status_code == 200
+        served.process.send_signal(signal.SIGINT)
+        out, _ = served.process.communicate(timeout=10)
+    assert "quiz" in out and ", tiny" in out
+
+
+def test_exposing_a_model_that_is_nowhere_is_one_sentence(upstream: Upstream, tmp_path: Path) -> None:
+    flags = ("--student", upstream.url, "--port", "0", "--metrics-port", "0", "--expose", "large")
+    ended = _run(tmp_path, *flags)
+    assert ended.returncode == 2
+    assert "No engine has a model 'large' to expose" in ended.stderr and "Traceback" not in ended.stderr
+
+
 def test_a_student_that_nobody_configured_is_one_sentence(upstream: Upstream, tmp_path: Path) -> None:
     fingerprint = fingerprint_of(upstream.url)
     put_release(tmp_path / "releases", make_plan(), fingerprint, student="nobody")
@@ -188,5 +204,5 @@ def test_the_default_path_imports_nothing_heavy(upstream: Upstream, tmp_path: Pa
 @pytest.mark.parametrize("flag", ["--help"])
 def test_help_names_every_flag(tmp_path: Path, flag: str) -> None:
     shown = _run(tmp_path, flag).stdout
-    for name in ("--host", "--port", "--releases", "--student", "--config", "--strict", "--student-check"):
-        assert name in shown
+    for name in ("host", "port", "releases", "student", "config", "strict", "student-check", "expose"):
+        assert f"--{name}" in shown

@@ -16,9 +16,11 @@ def test_health_and_readiness(gateway: RunningGateway) -> None:
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "students": {}})
 
 
-def test_the_api_page_describes_the_completions(gateway: RunningGateway) -> None:
-    schema = httpx.get(f"{gateway.url}/openapi.json").json()
-    assert "post" in schema["paths"]["/v1/chat/completions"]
+def test_the_api_page_describes_every_path(gateway: RunningGateway) -> None:
+    paths = httpx.get(f"{gateway.url}/openapi.json").json()["paths"]
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
+        assert "requestBody" in paths[path]["post"]
+    assert {"/v1/models", "/v1/models/{model}", "/healthz", "/readyz"} <= paths.keys()
     assert httpx.get(f"{gateway.url}/docs").status_code == 200
 
 

@@ -49,7 +49,10 @@ class Upstream:
     url: str = ""
     script: Script = field(default_factory=Script)
     template_tokens: int = 4
+    models: list[str] = field(default_factory=lambda: ["tiny"])
     requests: list[dict[str, Any]] = field(default_factory=list)
+    raw: list[tuple[str, bytes]] = field(default_factory=list)
+    """Paths and bodies of what was asked beside chats."""
     headers: list[dict[str, str]] = field(default_factory=list)
     stalled: threading.Event = field(default_factory=threading.Event)
     abandoned: threading.Event = field(default_factory=threading.Event)
@@ -57,6 +60,7 @@ class Upstream:
     def reset(self, script: Script | None = None) -> None:
         self.script = script or Script()
         self.requests.clear()
+        self.raw.clear()
         self.headers.clear()
         self.stalled.clear()
         self.abandoned.clear()
@@ -86,6 +90,33 @@ class Upstream:
             if body.get("stream")
             else _json(self._completion(body, script))
         )
+
+    async def beside_chats(self, request: web.Request) -> web.StreamResponse:
+        """Completions and embeddings, as plain as they can be."""
+        data = await request.read()
+        self.raw.append((request.path, data))
+        self.headers.append(dict(request.headers))
+        script, body = self.script, orjson.loads(data)
+        if script.status != 200:
+            return _json(script.error or {"error": {"message": "scripted"}}, script.status, script.headers)
+        usage = {"prompt_tokens": 5, "total_tokens": 5}
+        if request.path.endswith("embeddings"):
+            vector = {"object": "embedding", "index": 0, "embedding": [0.25, -0.5]}
+            return _json({"object": "list", "model": body["model"], "data": [vector], "usage": usage})
+        about = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": body["model"]}
+        choice = {"index": 0, "text": script.text, "logprobs": None, "finish_reason": "length"}
+        if not body.get("stream"):
+            return _json({**about, "choices": [choice], "usage": {**usage, "completion_tokens": 3}})
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for word in script.text.split():
+            await response.write(_event({**about, "choices": [{**choice, "text": word}]}))
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    async def list_models(self, request: web.Request) -> web.Response:
+        cards = [{"id": name, "object": "model", "max_model_len": 8192} for name in self.models]
+        return _json({"object": "list", "data": cards})
 
     def _script_for(self, body: dict[str, Any]) -> Script:
         system = body["messages"][0]["content"]
@@ -143,17 +174,15 @@ class Upstream:
         }
 
 
-async def _models(request: web.Request) -> web.Response:
-    return _json({"object": "list", "data": [{"id": "tiny", "object": "model", "max_model_len": 8192}]})
-
-
 @contextmanager
 def running_upstream(port: int = 0) -> Iterator[Upstream]:
     """The server in a thread of its own, gone when the block ends."""
     upstream = Upstream()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_post("/v1/chat/completions", upstream.chat)
-    app.router.add_get("/v1/models", _models)
+    app.router.add_post("/v1/completions", upstream.beside_chats)
+    app.router.add_post("/v1/embeddings", upstream.beside_chats)
+    app.router.add_get("/v1/models", upstream.list_models)
     loop = asyncio.new_event_loop()
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     started = threading.Event()
