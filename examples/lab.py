@@ -25,7 +25,7 @@ from smallforge import load_program
 
 FOLDER_VARIABLE, ROWS_VARIABLE = "NOTEBOOK_FOLDER", "NOTEBOOK_ROWS"
 MOST_ROWS = 100
-_SECONDS = 180.0  # a server may have an engine to start
+_SECONDS = 600.0  # a server may have an engine to start
 _URL = re.compile(r"^Smallforge gateway: (\S+)/v1$", re.MULTILINE)
 
 Rows = Mapping[Split, Sequence[Mapping[str, Any]]]
