@@ -21,6 +21,7 @@ from gateway.errors import GatewayError, RouteUnknown, StartFailed, as_gateway_e
 from gateway.exchange import Limits
 from gateway.exposed import ExposedModels
 from gateway.listing import listing_router
+from gateway.lmstudio_listing import lmstudio_router
 from gateway.metrics import Metrics
 from gateway.openapi import openapi_with_models
 from gateway.program_errand import Programs
@@ -96,16 +97,19 @@ def create_app(
     app.state.metrics = metrics
     raw = RawRequests(exposed, catalog)
     asked = {
-        # First, and beside FastAPI's own request handling: this is the path that has to be fast.
-        "/v1/chat/completions": raw.before(Programs(catalog, limits, settings.gateway.strict)),
-        "/v1/completions": raw.only("/v1/completions"),
-        "/v1/embeddings": raw.only("/v1/embeddings"),
+        "/chat/completions": raw.before(Programs(catalog, limits, settings.gateway.strict)),
+        "/completions": raw.only("/v1/completions"),
+        "/embeddings": raw.only("/v1/embeddings"),
     }
+    # First, and beside FastAPI's own request handling: these are the paths that have to be fast. The second
+    # prefix is LM Studio's.
     app.router.routes[:0] = [
-        Route(path, Endpoint(understand, metrics, limits.body_bytes), methods=["POST"])
+        Route(prefix + path, Endpoint(understand, metrics, limits.body_bytes), methods=["POST"])
+        for prefix in ("/v1", "/api/v0")
         for path, understand in asked.items()
     ]
     app.include_router(listing_router(catalog, exposed))
+    app.include_router(lmstudio_router(catalog, exposed))
     app.include_router(health_router(catalog, exposed, students, readiness))
     app.openapi = partial(openapi_with_models, app)  # type: ignore[method-assign]
     app.add_exception_handler(GatewayError, _answer_error)

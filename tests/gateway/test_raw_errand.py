@@ -236,3 +236,10 @@ def test_exposed_models_are_listed_with_what_is_known_of_them(client: OpenAI) ->
         "usd_per_million_input": 1.0,
         "usd_per_million_output": 10.0,
     }
+
+
+def test_exposed_models_are_in_lm_studios_list_too(gateway: RunningGateway) -> None:
+    entry = httpx.get(f"{gateway.url}/api/v0/models/qwen3-0.6b").json()
+    assert (entry["publisher"], entry["state"], entry["max_context_length"]) == ("engine", "loaded", 8192)
+    listed = httpx.get(f"{gateway.url}/api/v0/models").json()["data"]
+    assert {"tiny", "qwen3-0.6b", "quiz"} <= {model["id"] for model in listed}
