@@ -124,12 +124,20 @@ def read_examples(path: Path, signature: type[dspy.Signature]) -> list[dspy.Exam
 
 def content_key(example: dspy.Example) -> str:
     """Digest of an example's inputs: two examples that ask the same have the same key."""
-    return digest(canonical_json(_plain(dict(example.inputs().items()))))
+    return _digest(_plain(dict(example.inputs().items())))
 
 
 def fingerprint(examples: Iterable[dspy.Example]) -> str:
     """Digest of examples with their labels, in their order."""
-    return digest(canonical_json([_plain(dict(example.items())) for example in examples]))
+    return _digest([_plain(dict(example.items())) for example in examples])
+
+
+def _digest(value: Any) -> str:
+    try:
+        return digest(canonical_json(value))
+    except UnicodeEncodeError as error:
+        around = error.object[max(0, error.start - 20) : error.end + 20]
+        raise DataInvalid([f"an example holds half a character (a lone surrogate): {around!r}"]) from error
 
 
 @dataclass(frozen=True)

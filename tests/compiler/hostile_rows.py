@@ -217,7 +217,7 @@ class Reciter:
         fields = (
             messages[0]["content"].partition("Your output fields are:")[2].partition("All interactions")[0]
         )
-        row = self.known[_tags(messages[-1]["content"])[-1]]
+        row = self.known.get((_tags(messages[-1]["content"]) or [""])[-1], {})
         said = [(name, row.get(name, "so")) for name in re.findall(r"\d\. `(\w+)`", fields)]
         text = "".join(f"[[ ## {name} ## ]]\n{_first(value)}\n\n" for name, value in said)
         return Reply(f"{text}[[ ## completed ## ]]", "", "stop", Usage(size, 10), "reciter")

@@ -234,3 +234,11 @@ def test_a_file_may_be_one_json_list_and_its_items_are_counted(tmp_path: Path) -
 def test_a_list_without_rows_is_a_mistake(tmp_path: Path, content: str) -> None:
     with pytest.raises(DataInvalid, match="holds no rows"):
         read_rows(write(tmp_path, content))
+
+
+def test_an_example_of_a_programs_own_with_half_a_character_is_told() -> None:
+    example = dspy.Example(q="an owl \ud83e is half", answer="b").with_inputs("q")
+    with pytest.raises(DataInvalid, match=r"half a character .*: '.*owl \\ud83e is"):
+        content_key(example)
+    with pytest.raises(DataInvalid, match="half a character"):
+        fingerprint([example])
