@@ -65,15 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def gather(options: Options, tasks: Tasks) -> Study:
     """All that is measured so far."""
     found = []
-    last = ""
+    last, loads = "", list[float]()
     for task in tasks.known:
         names = (PLAIN, REFERENCE, *options.built)
         cells = {name: cell for name in names if (cell := options.shelf.read(task, name)) is not None}
         last = max([last, *(cell.at for cell in cells.values())])
+        loads += [cell.load for cell in cells.values() if cell.load is not None]
         found.append(left_out(compare(task, options.built, cells), options.left_out))
     here = {**machine(), "gpus": gpus()}
     asked = options.shelf.asked() or options.as_asked()
-    return Study(last or datetime.now(UTC).isoformat(timespec="seconds"), asked, here, found, tasks.refused)
+    at = last or datetime.now(UTC).isoformat(timespec="seconds")
+    return Study(at, asked, here, found, tasks.refused, loads)
 
 
 def write(folder: Path, study: Study) -> str:

@@ -68,6 +68,8 @@ class Cell:
     measured: tuple[Measured, ...] = ()
     built: Built | None = None
     reason: str | None = None
+    load: float | None = None
+    """The machine's load average of the last minute when the cell was done."""
 
 
 _CELL = TypeAdapter(Cell)

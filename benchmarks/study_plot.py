@@ -80,6 +80,15 @@ def unplaced(found: TaskRows) -> list[str]:
     return [_name(row) for row in found.rows if row.measured is not None and _name(row) not in placed]
 
 
+def goal_of(found: TaskRows) -> Point | None:
+    """The corner that bounds the goal; None where the reference scores nothing, or its price is unknown."""
+    standard = found.standard
+    if standard is None or standard.measured is None or standard.usd_per_1000 is None:
+        return None
+    score = standard.measured.summary.mean
+    return Point(BELOW_COST * standard.usd_per_1000, 100 * LEAST_SHARE * score) if score else None
+
+
 def plot(tasks: Sequence[TaskRows], *paths: Path) -> None:
     """Writes the picture to every path, in the format that its ending says."""
     import matplotlib
@@ -104,10 +113,9 @@ def plot(tasks: Sequence[TaskRows], *paths: Path) -> None:
             _panel(panel, found)
         handles = [_handle(name) for name in names]
         if names:
-            handles += [
-                Line2D([], [], color=INK, linewidth=1.2, label="Pareto front (filled: on it)"),
-                Line2D([], [], color="#7aa890", linewidth=6, alpha=0.5, label="goal reached"),
-            ]
+            handles.append(Line2D([], [], color=INK, linewidth=1.2, label="Pareto front (filled: on it)"))
+            if any(goal_of(found) is not None for found in tasks):
+                handles.append(Line2D([], [], color="#7aa890", linewidth=6, alpha=0.5, label="goal reached"))
             figure.legend(handles=handles, loc="outside lower center", ncols=3)
         for path in paths:
             figure.savefig(path, dpi=120, metadata=_METADATA.get(path.suffix, {}))
@@ -163,11 +171,11 @@ def _scale(axes: Axes, placed: Sequence[Drawn]) -> None:
 
 
 def _goal(axes: Axes, found: TaskRows) -> None:
-    """Where a row has to lie to reach the goal: nothing, where the reference's score or price is unknown."""
-    standard = found.standard
-    if standard is None or standard.measured is None or standard.usd_per_1000 is None:
+    """Where a row has to lie to reach the goal, if there is such a place."""
+    goal = goal_of(found)
+    if goal is None:
         return
-    bottom, right = 100 * LEAST_SHARE * standard.measured.summary.mean, BELOW_COST * standard.usd_per_1000
+    right, bottom = goal
     (left, end), (_, top) = axes.get_xlim(), axes.get_ylim()
     axes.axhline(bottom, color="#7aa890", linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
     if right > left:

@@ -15,6 +15,7 @@ from compiler.evaluation.statistics import holm, paired_test
 from compiler.events import PairedTest
 
 LEAST_SHARE, BELOW_COST = 0.90, 0.05
+_EXACT = 1e-9  # shares that differ by less are the same
 GOAL = "at least 90 % of the reference's score at under 5 % of its cost"
 PLAIN_NAMES = ("zero-shot", "manual few-shot")
 COMPILED = "compiled"
@@ -115,7 +116,7 @@ def judge(rows: Sequence[Row], standard: Row | None) -> Judged:
 
 def verdict_of(share: Share | None, cost_share: float | None) -> Verdict:
     """What is not known can't pass; what misses one half of the goal fails, whatever the other half is."""
-    if share is not None and share.value < LEAST_SHARE:
+    if share is not None and _too_little(share):
         return "fail"
     if cost_share is not None and cost_share >= BELOW_COST:
         return "fail"
@@ -127,13 +128,17 @@ def reason_of(row: Row) -> str | None:
     told: list[str] = []
     if row.share is None:
         told.append("score unknown")
-    elif row.share.value < LEAST_SHARE:
+    elif _too_little(row.share):
         told.append("score")
     if row.cost_share is None:
         told.append("price unknown")
     elif row.cost_share >= BELOW_COST:
         told.append("cost")
     return ", ".join(told) or None
+
+
+def _too_little(share: Share) -> bool:
+    return share.value < LEAST_SHARE - _EXACT
 
 
 def _plain_rows(side: Side, cell: Cell | None) -> list[Row]:
@@ -155,7 +160,7 @@ def _reason(cell: Cell | None) -> str:
 
 
 def _standard(rows: Sequence[Row]) -> Row | None:
-    """The better of the reference's programs; of equals the first, which is zero-shot and the cheaper one."""
+    """The better of the reference's programs, of equals the cheaper one."""
     measured = [row for row in rows if row.measured is not None]
     return max(measured, key=_score) if measured else None
 

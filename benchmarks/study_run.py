@@ -7,6 +7,7 @@ further cell, as an engine that is gone, ends the study, which can be begun agai
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
@@ -134,7 +135,8 @@ class Workplace:
             reason: str | None = None,
         ) -> Cell:
             at, seconds = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic() - begun
-            return Cell(task.name, name, status, at, seconds, task.data, measured, built, reason)
+            load = os.getloadavg()[0]
+            return Cell(task.name, name, status, at, seconds, task.data, measured, built, reason, load)
 
         try:
             if name == REFERENCE:

@@ -31,6 +31,8 @@ class Study:
     machine: Mapping[str, Any]
     tasks: Sequence[TaskRows]
     refused: Mapping[str, str]
+    loads: Sequence[float] = ()
+    """Load averages of the machine when cells were done."""
 
     def as_dict(self) -> dict[str, Any]:
         """The result file: of every row its measurement and comparison, without the scores row by row."""
@@ -39,6 +41,7 @@ class Study:
             "goal": GOAL,
             "machine": dict(self.machine),
             "asked": dict(self.asked),
+            "loads": list(self.loads),
             "tasks": {
                 it.task: {
                     "test_rows": it.n,
@@ -96,6 +99,8 @@ def _heading(study: Study) -> Iterator[str]:
         else f"at most {asked['rows']} rows each to train, select and test"
     )
     yield f"- Asked with {rows}, seed {asked['seed']}, up to {asked['concurrency']} requests in flight."
+    if study.loads:
+        yield f"- The machine's load average was {min(study.loads):.1f} to {max(study.loads):.1f}."
 
 
 def _gpus(machine: Mapping[str, Any]) -> str:

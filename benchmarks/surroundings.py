@@ -83,7 +83,8 @@ def wait_for(
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise BenchmarkFailed(f"nothing answers at {url}: {log.read_text()[-800:] if log else ''}")
+    said = f": {log.read_text()[-800:]}" if log else ""
+    raise BenchmarkFailed(f"nothing answers at {url}{said}")
 
 
 def gpus() -> list[str]:

@@ -91,13 +91,19 @@ class Scene:
         with contextlib.chdir(self.folder):
             return small_to_large.main(self.arguments(*more, tasks=tasks))
 
-    def start(self, *more: str) -> subprocess.Popen[bytes]:
-        """The study as a process of its own, as a person starts it."""
+    @contextlib.contextmanager
+    def started(self, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The study as a process of its own, as a person starts it; killed when the block ends."""
         command = [sys.executable, small_to_large.__file__, *self.arguments(*more)]
         with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
     @property
     def asked(self) -> int:

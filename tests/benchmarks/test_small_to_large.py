@@ -111,13 +111,12 @@ def test_another_optimiser_or_task_is_measured_beside_what_is_there(here: Scene)
 def test_a_study_that_was_killed_goes_on_and_asks_nothing_twice(done: Scene, tmp_path: Path) -> None:
     terms = (*FEW, *PRICED, "--concurrency", "4")
     with scene(tmp_path, pause=0.01) as found:
-        process = found.start(*terms)
-        while process.poll() is None and found.small.calls < 200:
-            time.sleep(0.002)
-        process.kill()
-        assert process.wait(10) == -signal.SIGKILL
+        with found.started(*terms) as process:
+            while process.poll() is None and found.small.calls < 200:
+                time.sleep(0.002)
+        assert process.returncode == -signal.SIGKILL, (tmp_path / "log").read_text()[-2000:]
         assert 0 < len(found.cells()) < len(done.cells())
-        assert found.start(*terms).wait(120) == 0, (tmp_path / "log").read_text()[-2000:]
+        assert found.run(*terms) == 0
         # What was on its way when the process died is asked again, nothing else.
         assert found.asked <= done.asked + 4
         assert found.cells() == done.cells()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.study_plot import drawn, plot, unplaced
+from benchmarks.study_plot import drawn, goal_of, plot, unplaced
 from benchmarks.study_rows import compare
 from tests.benchmarks.cells import build_cell, failed, plain_cell, reference_cell
 
@@ -40,6 +40,13 @@ def test_what_was_measured_at_a_known_price_has_a_place() -> None:
 def test_an_unknown_price_has_no_place_and_is_named() -> None:
     assert [it.name for it in drawn(UNPRICED)] == ["reference, zero-shot", "reference, manual few-shot"]
     assert unplaced(UNPRICED) == ["zero-shot", "manual few-shot", "GEPA"] and unplaced(PRICED) == []
+
+
+def test_the_goal_has_a_corner_where_the_reference_scores_and_has_a_price() -> None:
+    assert goal_of(PRICED) == (0.1, 81.0)
+    for reference in (reference_cell(0.0, 0.0), reference_cell(0.8, 0.9, usd=None)):
+        assert goal_of(compare("sums", [], {"reference": reference})) is None
+    assert goal_of(compare("sums", [], {})) is None
 
 
 def test_the_picture_has_a_panel_for_each_task_in_every_format(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ def cells(*more: Cell, reference: Cell | None = None, plain: Cell | None = None)
     ("share", "cost", "verdict"),
     [
         (0.90, 0.0499, "pass"),
+        (0.72 / 0.80, 0.0499, "pass"),
         (0.8999, 0.01, "fail"),
         (1.2, 0.05, "fail"),
         (0.5, None, "fail"),
@@ -47,6 +48,7 @@ def test_the_better_row_of_the_reference_is_the_standard() -> None:
 def test_of_equal_rows_of_the_reference_the_cheaper_one_is_the_standard() -> None:
     found = compare("sums", [], cells(reference=reference_cell(0.8, 0.8)))
     assert found.standard is not None and found.standard.name == "zero-shot"
+    assert found.standard.usd_per_1000 == 1.0
 
 
 def test_a_task_passes_by_its_best_row_that_passes() -> None:
@@ -120,6 +122,17 @@ def test_a_verdict_tells_its_interval_and_whether_more_rows_could_change_it() ->
     assert "when the choice among 3 rows is allowed for" in told["near"]
     assert "More rows could change that: the interval holds 90 %." in told["near"]
     assert "More rows" not in told["sure"]
+
+
+def test_the_heading_tells_who_was_asked_where_and_at_which_load() -> None:
+    student = {"student": {"model": "small"}, "student_price": None}
+    hourly = {"usd_per_hour": 2.5, "usd_per_million_input": None, "usd_per_million_output": None}
+    asked = {**ASKED, **student, "reference": {"model": "large"}, "reference_price": hourly}
+    text = document(Study("2026-01-02", asked, MACHINE, [], {}, [0.5, 3.0]), [], "plot.png")
+    assert "on a processor, 2 cores, a card." in text and "load average was 0.5 to 3.0" in text
+    assert "- Student: `small`, at an unknown price." in text
+    assert "- Reference: `large`, at 2.5 USD per hour." in text
+    assert "Asked with all rows, seed 0, up to 16 requests in flight." in text
 
 
 def test_a_search_that_was_ended_is_marked() -> None:
