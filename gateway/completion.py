@@ -42,7 +42,8 @@ class Call:
     created: int = field(default_factory=lambda: int(time.time()))
 
     def inputs(self, strict: bool) -> Mapping[str, Any]:
-        """The inputs of the run. In strict mode a request that would lose anything is refused."""
+        """The inputs of the runs. In strict mode a request that would lose anything is refused."""
+        self._check_format()
         found = self.runnable.conversation.inputs(self.request)
         self.request.ignored += found.dropped
         if strict and self.request.ignored:
@@ -53,6 +54,12 @@ class Call:
                 code="would_be_ignored",
             )
         return found.values
+
+    def _check_format(self) -> None:
+        wanted = self.request.format
+        # What an interpreted module returns no one knows before it has run.
+        if wanted is not None and self.runnable.identity.kind != "interpreted":
+            wanted.refuse_unmeetable(self.runnable.executor.outputs)
 
     def headers(self) -> list[Header]:
         """What every reply says of itself before its cost is known."""
@@ -126,17 +133,24 @@ def cut_at(text: str, stops: tuple[str, ...]) -> str:
 def _choice(call: Call, number: int, outcome: Outcome) -> dict[str, Any]:
     return {
         "index": number,
-        "message": _message(outcome, call.runnable.executor.chat, call.request.stop),
+        "message": _message(outcome, call.runnable.executor.chat, call.request),
         "logprobs": None,
         "finish_reason": finish_reason(outcome),
     }
 
 
-def _message(outcome: Outcome, chat: Chat, stops: tuple[str, ...]) -> dict[str, Any]:
-    content = answer_text(outcome.outputs.get(chat.answer, ""))
-    message: dict[str, Any] = {"role": "assistant", "content": cut_at(content, stops), "refusal": None}
+def _message(outcome: Outcome, chat: Chat, request: ChatRequest) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": _content(outcome, chat, request)}
+    message["refusal"] = None
     reasoning = [answer_text(outcome.outputs[name]) for name in chat.reasoning if name in outcome.outputs]
     if reasoning:
         message["reasoning"] = "\n\n".join(reasoning)
     message["outputs"] = dict(outcome.outputs)
     return message
+
+
+def _content(outcome: Outcome, chat: Chat, request: ChatRequest) -> str:
+    if request.format is not None:
+        # Half of an object is no object.
+        return "" if finish_reason(outcome) == "length" else request.format.content(outcome.outputs)
+    return cut_at(answer_text(outcome.outputs.get(chat.answer, "")), request.stop)

@@ -8,6 +8,7 @@
     ├── ModelUnavailable      503  the release is there but may not or cannot run now
     ├── OutputInvalid         502  the model's reply does not hold the program's outputs
     │   └── CheckBroken       502  it does, but not what the program checks, however often asked
+    ├── SchemaBroken          502  the outputs are not as the request's own schema asks
     ├── SearchFailed          502  what the program searches can't be searched now
     ├── UpstreamFailed        what an engine's error becomes; see `UPSTREAM`
     └── InternalFault         500  ours; the details are in the log only
@@ -119,6 +120,12 @@ class OutputInvalid(GatewayError):
 
 class CheckBroken(OutputInvalid):
     pass
+
+
+class SchemaBroken(GatewayError):
+    status = 502
+    type = "server_error"
+    code = "program_output_invalid"
 
 
 class SearchFailed(GatewayError):

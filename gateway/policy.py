@@ -67,9 +67,14 @@ def _stop(value: Any) -> str | None:
     return None if fits else "must be a text or up to 4 texts of 1 to 256 characters"
 
 
+def _format(value: Any) -> str | None:
+    fits = isinstance(value, dict) and value.get("type") in ("text", "json_object", "json_schema")
+    return None if fits else "must be an object with the type 'text', 'json_object' or 'json_schema'"
+
+
 _TOKENS = _integer(1, 2**31 - 1)
 MOST_ANSWERS = 8
-_OWN_FORMAT = "the program's outputs are its format; read `message.outputs`"
+_OWN_FORMAT = "the program writes in its own format; `response_format` gives its outputs as JSON"
 _NO_TOOLS = "a compiled program calls no tools"
 _TEXT_ONLY = "programs read and write text"
 _MEASURED = "it would change the text the program was measured with"
@@ -106,7 +111,12 @@ OPENAI: dict[str, FieldPolicy] = {
         "refuse", "token probabilities of the raw reply say nothing of its fields", neutral=(False,)
     ),
     "top_logprobs": FieldPolicy("refuse", "as `logprobs`", neutral=(0,)),
-    "response_format": FieldPolicy("refuse", _OWN_FORMAT, neutral=({"type": "text"},)),
+    "response_format": FieldPolicy(
+        "apply",
+        "the outputs as a JSON object, checked against a schema where there is one",
+        _format,
+        neutral=({"type": "text"},),
+    ),
     "tools": FieldPolicy("refuse", _NO_TOOLS, neutral=([],)),
     "tool_choice": FieldPolicy("refuse", _NO_TOOLS, neutral=("none", "auto")),
     "functions": FieldPolicy("refuse", _NO_TOOLS, neutral=([],)),

@@ -16,6 +16,7 @@ import orjson
 
 from gateway.errors import RequestInvalid
 from gateway.policy import FIELDS, UNKNOWN, asks_for_something
+from gateway.response_format import JsonFormat, read_response_format
 from programs.json_values import write_json
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -34,6 +35,8 @@ class ChatRequest:
     n: int = 1
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    format: JsonFormat | None = None
+    """None is plain text: the answer itself."""
     upstream: dict[str, Any] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
 
@@ -82,6 +85,14 @@ def read_request(data: bytes, largest_messages: int) -> ChatRequest:
     request.max_tokens = min(limits) if limits else None
     stop = given.get("stop", ())
     request.stop = (stop,) if isinstance(stop, str) else tuple(stop)
+    if "response_format" in given:
+        request.format = read_response_format(given["response_format"])
+    if request.format is not None and request.stop:
+        raise RequestInvalid(
+            "'stop' would cut an answer that 'response_format' wants as JSON; leave one of them out.",
+            param="stop",
+            code="unsupported_parameter",
+        )
     request.upstream = {name: value for name, value in given.items() if FIELDS[name].upstream}
     return request
 

@@ -19,7 +19,7 @@ from gateway.accounting.run import MeteredRun
 from gateway.completion import Call, finish_reason
 from gateway.errors import GatewayError, InternalFault
 from gateway.interleaving import interleaved
-from gateway.protocol import answer_text
+from gateway.protocol import ChatRequest, answer_text
 from programs.execution import Executor, Outcome
 from programs.json_values import write_json
 from programs.reader import FieldDelta
@@ -121,7 +121,7 @@ def error_event(error: GatewayError) -> bytes:
 async def _texts(call: Call, inputs: Any, model: MeteredRun) -> AsyncGenerator[Text | Outcome]:
     """The run's texts as the client shall see them, then its outcome."""
     executor = call.runnable.executor
-    shown = Shown(executor, call.request.stop)
+    shown = Shown(executor, call.request)
     async with aclosing(executor.stream(inputs, model, call.request.upstream)) as pieces:
         async for piece in pieces:
             if isinstance(piece, Outcome):
@@ -137,13 +137,16 @@ async def _texts(call: Call, inputs: Any, model: MeteredRun) -> AsyncGenerator[T
 class Shown:
     """Turns fields into the parts of a message, for one stream."""
 
-    def __init__(self, executor: Executor, stops: tuple[str, ...]) -> None:
+    def __init__(self, executor: Executor, request: ChatRequest) -> None:
         chat = executor.chat
+        self._format = request.format
         self._places: dict[str, Place] = {name: "reasoning" for name in chat.reasoning}
-        self._places[chat.answer] = "content"
-        self._order = [*chat.reasoning, chat.answer]
+        self._order = list(chat.reasoning)
+        if self._format is None:
+            self._places[chat.answer] = "content"
+            self._order.append(chat.answer)
         self._as_text = {field.name for field in executor.outputs if field.type == "str"}
-        self._stop = StopCutter(stops)
+        self._stop = StopCutter(request.stop)
         self._last_reasoning: str | None = None
         self._sent: set[str] = set()
 
@@ -153,11 +156,17 @@ class Shown:
         return self._show(delta.field, delta.text)
 
     def close(self, outcome: Outcome) -> list[Text]:
-        """What could only be shown at the end: values that are no texts, and a possible stop's beginning."""
+        """What could only be shown at the end: values that are no texts, and a possible stop's beginning.
+
+        Raises:
+            SchemaBroken: the outputs are not as the request's schema asks.
+        """
         texts: list[Text] = []
         for name in self._order:
             if name in outcome.outputs and name not in self._sent:
                 texts += self._show(name, answer_text(outcome.outputs[name]))
+        if self._format is not None and finish_reason(outcome) != "length":
+            texts.append(Text("content", self._format.content(outcome.outputs)))
         held = self._stop.close()
         return [*texts, Text("content", held)] if held else texts
 

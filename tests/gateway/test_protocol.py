@@ -65,7 +65,7 @@ def test_a_value_of_the_wrong_kind_is_named(field: str, value: object) -> None:
     ("field", "value"),
     [
         ("tools", [{"type": "function"}]), ("logprobs", True),
-        ("tool_choice", "required"), ("response_format", {"type": "json_object"}), ("logit_bias", {"1": 9}),
+        ("tool_choice", "required"), ("logit_bias", {"1": 9}),
         ("modalities", ["text", "audio"]), ("chat_template", "{{x}}"), ("chat_template_kwargs", {"a": 1}),
         ("structured_outputs", {"choice": ["a"]}), ("ignore_eos", True), ("kv_transfer_params", {}),
     ],
