@@ -56,13 +56,18 @@ class Binding:
 
 @dataclass(frozen=True)
 class GatewaySettings:
-    """Where the gateway listens, and whether it refuses requests with parts that a program would ignore."""
+    """Where the gateway listens, and whether it refuses requests with parts that a program would ignore.
+
+    Pages of `allow_origins` may read its answers, and send cookies with `allow_credentials`.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9091
     strict: bool = False
+    allow_origins: tuple[str, ...] = ()
+    allow_credentials: bool = False
 
 
 @dataclass(frozen=True)

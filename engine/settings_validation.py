@@ -60,6 +60,8 @@ class Gateway(_Table):
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 9091
     strict: bool = False
+    allow_origins: Names = ()
+    allow_credentials: bool = False
 
 
 class Guards(_Table):
@@ -105,6 +107,7 @@ def validated(sources: Sources) -> Top:
     mistakes = [
         *_engine_mistakes(top, sources),
         *_expose_mistakes(top),
+        *_origin_mistakes(top.gateway),
         *_binding_mistakes(top, sources),
     ]
     if mistakes:
@@ -170,6 +173,19 @@ def _expose_mistakes(top: Top) -> Iterator[str]:
                 f"engines.{name}.expose: only models of a server can be exposed, and this one has no urls; "
                 "for the local engine write `expose` at the top"
             )
+
+
+def _origin_mistakes(gateway: Gateway) -> Iterator[str]:
+    place = "gateway.allow_origins"
+    for origin in gateway.allow_origins:
+        parts = urlsplit(origin)
+        if origin != "*" and (not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}".lower()):
+            yield (
+                f"{place}: {origin!r} is no origin; write for example 'http://localhost:3000', in small "
+                "letters and without a path, or '*' for every page"
+            )
+    if "*" in gateway.allow_origins and gateway.allow_credentials:
+        yield f"{place}: '*' and allow_credentials can't go together; name the origins instead"
 
 
 def _binding_mistakes(top: Top, sources: Sources) -> Iterator[str]:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from engine.settings import Settings
 from gateway.catalog import Catalog
+from gateway.cors import CrossOrigin
 from gateway.errors import GatewayError, RouteUnknown, StartFailed, as_gateway_error
 from gateway.exchange import Limits
 from gateway.exposed import ExposedModels
@@ -114,6 +115,12 @@ def create_app(
     app.openapi = partial(openapi_with_models, app)  # type: ignore[method-assign]
     app.add_exception_handler(GatewayError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
+    if settings.gateway.allow_origins:
+        app.add_middleware(
+            CrossOrigin,
+            origins=settings.gateway.allow_origins,
+            credentials=settings.gateway.allow_credentials,
+        )
     if settings.gateway.host in _LOOPBACK:
         # A page on the web may point its own host name at this machine; such a name is not answered.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOOPBACK, "[::1]"], www_redirect=False)

@@ -48,6 +48,12 @@ def main() -> None:
     multiple=True,
     help="A model of an engine that clients may ask as it is; may be given several times.",
 )
+@click.option(
+    "--allow-origin",
+    metavar="ORIGIN",
+    multiple=True,
+    help="Origin of pages that may read answers, as 'http://localhost:3000'; may be given several times.",
+)
 @click.option("--strict/--lenient", default=None, help="Refuse requests with parts that would be ignored.")
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file. [./smallforge.toml]")
 def serve(config: Path | None, **flags: Any) -> None:
@@ -66,6 +72,8 @@ def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
     gateway = {
         name: flags[name] for name in ("host", "port", "metrics_port", "strict") if flags[name] is not None
     }
+    if flags["allow_origin"]:
+        gateway["allow_origins"] = list(flags["allow_origin"])
     names = ("releases", "tables", "student", "student_check")
     top = {name: flags[name] for name in names if flags[name] is not None}
     if flags["expose"]:

@@ -175,6 +175,27 @@ def test_every_mistake_in_what_is_exposed_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_pages_are_allowed_by_their_origin(tmp_path: Path) -> None:
+    text = "[gateway]\nallow_origins = ['http://localhost:3000', 'https://chat.example']"
+    settings = read_settings(settings_file(tmp_path, text))
+    assert settings.gateway.allow_origins == ("http://localhost:3000", "https://chat.example")
+
+
+@pytest.mark.parametrize(
+    "origin", ["localhost:3000", "http://localhost:3000/", "http://LOCALHOST", "null", ""]
+)
+def test_what_is_no_origin_is_told(tmp_path: Path, origin: str) -> None:
+    (mistake,) = mistakes_in(tmp_path, f"[gateway]\nallow_origins = ['{origin}']")
+    assert mistake.startswith(f"gateway.allow_origins: {origin!r} is no origin; write for example")
+
+
+def test_every_page_may_not_come_with_credentials(tmp_path: Path) -> None:
+    text = "[gateway]\nallow_origins = ['*']\nallow_credentials = true"
+    assert mistakes_in(tmp_path, text) == (
+        "gateway.allow_origins: '*' and allow_credentials can't go together; name the origins instead",
+    )
+
+
 def test_a_key_is_read_from_the_variable_that_is_named_and_never_shown(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("BIG_KEY=sk-canary\n")
     file = settings_file(

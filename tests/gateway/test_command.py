@@ -204,5 +204,15 @@ def test_the_default_path_imports_nothing_heavy(upstream: Upstream, tmp_path: Pa
 @pytest.mark.parametrize("flag", ["--help"])
 def test_help_names_every_flag(tmp_path: Path, flag: str) -> None:
     shown = _run(tmp_path, flag).stdout
-    for name in ("host", "port", "releases", "student", "config", "strict", "student-check", "expose"):
+    for name in (
+        "host",
+        "port",
+        "releases",
+        "student",
+        "config",
+        "strict",
+        "student-check",
+        "expose",
+        "allow-origin",
+    ):
         assert f"--{name}" in shown
