@@ -17,11 +17,16 @@ from engine.errors import EngineReplyInvalid
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the server counted them; `cached_tokens` of the prompt were in its cache, None if untold."""
+    """Tokens as the server counted them.
+
+    `cached_tokens` of the prompt were in its cache, `reasoning_tokens` of the completion were thinking that a
+    server's parser takes out of the text; None if untold.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +117,14 @@ def read_usage(body: Body) -> Usage | None:
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
     if not isinstance(prompt, int) or not isinstance(completion, int):
         return None
-    details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return Usage(prompt, completion, cached if isinstance(cached, int) else None)
+    cached = _detail(usage, "prompt_tokens_details", "cached_tokens")
+    return Usage(prompt, completion, cached, _detail(usage, "completion_tokens_details", "reasoning_tokens"))
+
+
+def _detail(usage: Body, details: str, name: str) -> int | None:
+    found = usage.get(details)
+    value = found.get(name) if isinstance(found, dict) else None
+    return value if isinstance(value, int) else None
 
 
 def read_model_cards(body: Body, url: str) -> list[ModelCard]:

@@ -66,6 +66,8 @@ class GatewaySettings:
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9091
     strict: bool = False
+    trace: bool = False
+    """Whether a traced request may see prompts and raw replies."""
     allow_origins: tuple[str, ...] = ()
     allow_credentials: bool = False
 

@@ -60,6 +60,7 @@ class Gateway(_Table):
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 9091
     strict: bool = False
+    trace: bool = False
     allow_origins: Names = ()
     allow_credentials: bool = False
 

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 
-from engine.settings import Settings
+from engine.settings import GatewaySettings, Settings
 from gateway.catalog import Catalog
 from gateway.cors import CrossOrigin
 from gateway.errors import GatewayError, RouteUnknown, StartFailed, as_gateway_error
@@ -25,7 +25,7 @@ from gateway.listing import listing_router
 from gateway.lmstudio_listing import lmstudio_router
 from gateway.metrics import Metrics
 from gateway.openapi import openapi_with_models
-from gateway.program_errand import Programs
+from gateway.program_errand import Programs, Rules
 from gateway.raw_errand import RawRequests
 from gateway.routes import Endpoint, Readiness, health_router
 from gateway.students import Students
@@ -97,8 +97,10 @@ def create_app(
     app.state.exposed = exposed
     app.state.metrics = metrics
     raw = RawRequests(exposed, catalog)
+    programs = Programs(catalog, limits, _rules(settings.gateway))
     asked = {
-        "/chat/completions": raw.before(Programs(catalog, limits, settings.gateway.strict)),
+        "/chat/completions": raw.before(programs),
+        "/responses": programs.responses,
         "/completions": raw.only("/v1/completions"),
         "/embeddings": raw.only("/v1/embeddings"),
     }
@@ -134,6 +136,10 @@ def _check_names(catalog: Catalog) -> None:
             f"{names} can't be exposed: a release in the releases folder has that name. Take it out of "
             "`expose`, or build the program under another name."
         )
+
+
+def _rules(gateway: GatewaySettings) -> Rules:
+    return Rules(gateway.strict, gateway.trace)
 
 
 async def _keep_current(catalog: Catalog, students: Students, seconds: float) -> None:

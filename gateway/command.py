@@ -55,6 +55,11 @@ def main() -> None:
     help="Origin of pages that may read answers, as 'http://localhost:3000'; may be given several times.",
 )
 @click.option("--strict/--lenient", default=None, help="Refuse requests with parts that would be ignored.")
+@click.option(
+    "--trace/--no-trace",
+    default=None,
+    help="Let clients that trace a request see its prompts and raw replies.",
+)
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file. [./smallforge.toml]")
 def serve(config: Path | None, **flags: Any) -> None:
     """Serve every release in a folder, following what `compiler` writes and promotes."""
@@ -69,9 +74,8 @@ def serve(config: Path | None, **flags: Any) -> None:
 
 def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Flags under the names of the configuration file; unset flags override nothing."""
-    gateway = {
-        name: flags[name] for name in ("host", "port", "metrics_port", "strict") if flags[name] is not None
-    }
+    own = ("host", "port", "metrics_port", "strict", "trace")
+    gateway = {name: flags[name] for name in own if flags[name] is not None}
     if flags["allow_origin"]:
         gateway["allow_origins"] = list(flags["allow_origin"])
     names = ("releases", "tables", "student", "student_check")

@@ -6,7 +6,7 @@ Knows programs by their executor and engines by a metered student; nothing of HT
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
@@ -73,6 +73,16 @@ class Call:
         usd = self.student.usd
         return [] if usd is None else [(b"x-smallforge-cost-usd", b"%.12f" % usd)]
 
+    def about(self) -> dict[str, Any]:
+        """What the request took so far, with its steps where they were asked for."""
+        about = {
+            "release": self.runnable.release,
+            "cost_usd": self.student.usd,
+            "overhead_ms": round(self.overhead() * 1000, 3),
+        }
+        trace = self.student.trace
+        return about if trace is None else {**about, "steps": trace.as_list()}
+
     def runs(self) -> list[MeteredRun]:
         """The model of each run, one for each answer that was asked for."""
         return [MeteredRun(self.student, number) for number in range(self.request.n)]
@@ -86,24 +96,36 @@ class Call:
         return max(0.0, perf_counter() - self.started - self.student.seconds)
 
 
-async def complete(call: Call, strict: bool) -> Response:
+WriteBody = Callable[[Call, Sequence[Outcome]], dict[str, Any]]
+"""Shapes the reply to a call as one of OpenAI's protocols has it."""
+
+
+async def complete(call: Call, strict: bool, write: WriteBody) -> Response:
     """Runs a request to its end and shapes the reply."""
     outcomes = await _outcomes(call, call.inputs(strict))
-    tokens = call.student.tokens
-    body = {
-        "id": call.id,
-        "object": "chat.completion",
-        "created": call.created,
-        "model": call.runnable.release,
-        "choices": [_choice(call, number, outcome) for number, outcome in enumerate(outcomes)],
-        "usage": tokens.as_dict() if tokens is not None else None,
-    }
+    body = write(call, outcomes)
     for outcome in outcomes:
         call.count_retries(outcome.attempts)
     headers = [*call.headers(), *call.cost_headers()]
     encoded = write_json(body)
     headers.append((b"x-smallforge-overhead-ms", b"%.3f" % (call.overhead() * 1000)))
     return Response(encoded, headers)
+
+
+def chat_completion(call: Call, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    tokens = call.student.tokens
+    body: dict[str, Any] = {
+        "id": call.id,
+        "object": "chat.completion",
+        "created": call.created,
+        "model": call.runnable.release,
+        "system_fingerprint": call.runnable.identity.version,
+        "choices": [_choice(call, number, outcome) for number, outcome in enumerate(outcomes)],
+        "usage": tokens.as_dict() if tokens is not None else None,
+    }
+    if call.student.trace is not None:
+        body["smallforge"] = call.about()
+    return body
 
 
 async def _outcomes(call: Call, inputs: Mapping[str, Any]) -> list[Outcome]:
@@ -140,16 +162,23 @@ def _choice(call: Call, number: int, outcome: Outcome) -> dict[str, Any]:
 
 
 def _message(outcome: Outcome, chat: Chat, request: ChatRequest) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": _content(outcome, chat, request)}
+    message: dict[str, Any] = {"role": "assistant", "content": content_of(outcome, chat, request)}
     message["refusal"] = None
-    reasoning = [answer_text(outcome.outputs[name]) for name in chat.reasoning if name in outcome.outputs]
-    if reasoning:
-        message["reasoning"] = "\n\n".join(reasoning)
+    reasoning = reasoning_of(outcome, chat)
+    if reasoning is not None:
+        message["reasoning"] = reasoning
     message["outputs"] = dict(outcome.outputs)
     return message
 
 
-def _content(outcome: Outcome, chat: Chat, request: ChatRequest) -> str:
+def reasoning_of(outcome: Outcome, chat: Chat) -> str | None:
+    """The reasoning fields as one text, None where there are none."""
+    reasoning = [answer_text(outcome.outputs[name]) for name in chat.reasoning if name in outcome.outputs]
+    return "\n\n".join(reasoning) if reasoning else None
+
+
+def content_of(outcome: Outcome, chat: Chat, request: ChatRequest) -> str:
+    """The answer as the request wants it."""
     if request.format is not None:
         # Half of an object is no object.
         return "" if finish_reason(outcome) == "length" else request.format.content(outcome.outputs)

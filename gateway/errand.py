@@ -5,7 +5,7 @@ Kinds of requests differ behind this protocol; `routes.Endpoint` treats them all
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from starlette.types import Send
@@ -45,5 +45,5 @@ class Errand(Protocol):
         ...
 
 
-Understand = Callable[[bytes, float], Awaitable[Errand]]
-"""Makes an errand of a body and the time at which its request came. Raises GatewayError."""
+Understand = Callable[[bytes, Sequence[Header], float], Awaitable[Errand]]
+"""Makes an errand of a request's body, its headers and the time at which it came. Raises GatewayError."""

@@ -37,7 +37,10 @@ Header = tuple[bytes, bytes]
 
 
 class GatewayError(Exception):
-    """Has the shape of an OpenAI error; `retry` says whether the same request may succeed later."""
+    """Has the shape of an OpenAI error; `retry` says whether the same request may succeed later.
+
+    `about` stands beside the error in the body: what a traced request took until it failed.
+    """
 
     status: int = 500
     type: str = "invalid_request_error"
@@ -52,9 +55,11 @@ class GatewayError(Exception):
         self.message = message
         self.param = param
         self.code = code or self.code
+        self.about: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+        told = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return {"error": told} if self.about is None else {"error": told, "smallforge": self.about}
 
     def body(self) -> bytes:
         return orjson.dumps(self.as_dict())

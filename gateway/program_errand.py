@@ -2,26 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from starlette.types import Send
 
 from gateway.accounting.cost import MeteredStudent
+from gateway.accounting.trace import Trace
 from gateway.catalog import Catalog
-from gateway.completion import Call, Response, complete
+from gateway.completion import Call, Response, chat_completion, complete
 from gateway.errand import Account
-from gateway.errors import CheckBroken, GatewayError, Header, OutputInvalid
+from gateway.errors import CheckBroken, GatewayError, Header, OutputInvalid, RequestInvalid
 from gateway.exchange import Limits
-from gateway.protocol import new_completion_id, read_request
-from gateway.streaming import error_event, stream
+from gateway.protocol import ChatRequest, new_completion_id, read_request
+from gateway.response_events import ResponseEvents
+from gateway.responses import ResponseObject, new_response_id
+from gateway.responses_request import Repeated, in_responses_words, read_responses_request
+from gateway.streaming import Chunks, Writer, stream
+from programs.execution import Outcome
+
+_TRACE = b"x-smallforge-trace"
 
 
-@dataclass(slots=True)
+class Speech(Protocol):
+    """One of OpenAI's protocols: how it writes a whole reply, and how a stream."""
+
+    def body(self, call: Call, outcomes: Sequence[Outcome]) -> dict[str, Any]: ...
+    def writer(self, call: Call) -> Writer: ...
+
+    def told(self, error: GatewayError) -> None:
+        """Puts an error into the words of the protocol, where it speaks of a chat's fields."""
+        ...
+
+
+class ChatSpeech:
+    def body(self, call: Call, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        return chat_completion(call, outcomes)
+
+    def writer(self, call: Call) -> Writer:
+        return Chunks(call)
+
+    def told(self, error: GatewayError) -> None:
+        """Errors speak of chats by themselves."""
+
+
+@dataclass(frozen=True)
+class ResponsesSpeech:
+    repeated: Repeated
+
+    def body(self, call: Call, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        return ResponseObject(call, self.repeated).whole(outcomes[0])
+
+    def writer(self, call: Call) -> Writer:
+        return ResponseEvents(call, ResponseObject(call, self.repeated))
+
+    def told(self, error: GatewayError) -> None:
+        if isinstance(error, RequestInvalid):
+            in_responses_words(error)
+
+
 class ProgramErrand:
     """A call on its way; in strict mode a request that would lose anything is refused."""
 
-    call: Call
-    strict: bool
+    __slots__ = ("_speech", "_strict", "_writer", "call")
+
+    def __init__(self, call: Call, speech: Speech, strict: bool) -> None:
+        self.call = call
+        self._speech = speech
+        self._strict = strict
+        self._writer = speech.writer(call) if call.request.stream else None
 
     @property
     def account(self) -> Account:
@@ -29,35 +79,63 @@ class ProgramErrand:
         return Account(runnable.metrics, self.call.student, runnable.measured.teacher_usd_per_answer)
 
     async def run(self, send: Send) -> Response | bytes:
-        if self.call.request.stream:
-            return await stream(self.call, send, self.strict)
-        return await complete(self.call, self.strict)
+        if self._writer is not None:
+            return await stream(self.call, send, self._strict, self._writer)
+        return await complete(self.call, self._strict, self._speech.body)
 
     def headers(self) -> list[Header]:
         paid = self.call.cost_headers() if self.call.student.calls else []
         return [*self.call.headers(), *paid]
 
     def failed(self, error: GatewayError) -> None:
+        self._speech.told(error)
+        if self.call.student.trace is not None:
+            error.about = self.call.about()
         if isinstance(error, OutputInvalid):
             metrics, broken = self.call.runnable.metrics, isinstance(error, CheckBroken)
             (metrics.check_failures if broken else metrics.parse_failures).inc()
             self.call.count_retries(error.retries + 1)
 
     def error_events(self, error: GatewayError) -> bytes:
-        return error_event(error)
+        assert self._writer is not None, "only a stream can fail after its first byte"
+        return self._writer.failed(error)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the operator lets requests do: lose parts in silence, see prompts and raw replies when traced."""
+
+    strict: bool = False
+    trace: bool = False
 
 
 class Programs:
     """Understands requests for the programs of one catalog."""
 
-    def __init__(self, catalog: Catalog, limits: Limits, strict: bool) -> None:
+    def __init__(self, catalog: Catalog, limits: Limits, rules: Rules) -> None:
         self._catalog = catalog
         self._limits = limits
-        self._strict = strict
+        self._rules = rules
+        self._chat = ChatSpeech()
 
-    async def chat(self, data: bytes, started: float) -> ProgramErrand:
+    async def chat(self, data: bytes, headers: Sequence[Header], started: float) -> ProgramErrand:
         request = read_request(data, self._limits.messages)
+        call = self._call(new_completion_id(), request, headers, started)
+        return ProgramErrand(call, self._chat, self._rules.strict)
+
+    async def responses(self, data: bytes, headers: Sequence[Header], started: float) -> ProgramErrand:
+        request, repeated = read_responses_request(data, self._limits.messages)
+        call = self._call(new_response_id(), request, headers, started)
+        return ProgramErrand(call, ResponsesSpeech(repeated), self._rules.strict)
+
+    def _call(self, id: str, request: ChatRequest, headers: Sequence[Header], started: float) -> Call:
         runnable, served, student = self._catalog.find(request.model)
-        metered = MeteredStudent(student, request.max_tokens)
-        call = Call(new_completion_id(), started, request, runnable, served, metered)
-        return ProgramErrand(call, self._strict)
+        metered = MeteredStudent(student, request.max_tokens, self._trace(headers))
+        return Call(id, started, request, runnable, served, metered)
+
+    def _trace(self, headers: Sequence[Header]) -> Trace | None:
+        """Where the steps go, if the request asks for them. Raises RequestInvalid."""
+        asked = next((value for name, value in headers if name == _TRACE), b"0")
+        if asked not in (b"0", b"1"):
+            raise RequestInvalid(f"The header {_TRACE.decode()!r} must be 1, or not be sent.")
+        return Trace(self._rules.trace) if asked == b"1" else None

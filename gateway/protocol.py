@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from engine.chat import Usage
 from gateway.errors import RequestInvalid
-from gateway.policy import FIELDS, UNKNOWN, asks_for_something
+from gateway.policy import FIELDS, UNKNOWN, FieldPolicy, asks_for_something
 from gateway.response_format import JsonFormat, read_response_format
 from programs.json_values import write_json
 
@@ -42,11 +43,30 @@ class ChatRequest:
 
 
 class TokenCounts(NamedTuple):
-    """Tokens over all steps of a program; `cached` is None where the engine does not say."""
+    """Tokens of one or several calls.
+
+    `cached` of the prompt were in the engine's cache, `reasoning` of the completion were the model's own
+    thinking; each is None where the engine does not say.
+    """
 
     prompt: int
     completion: int
-    cached: int | None
+    cached: int | None = None
+    reasoning: int | None = None
+
+    @classmethod
+    def of(cls, usage: Usage) -> TokenCounts:
+        return cls(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens)
+
+    def __add__(self, other: object) -> TokenCounts:
+        if not isinstance(other, TokenCounts):
+            return NotImplemented
+        return TokenCounts(
+            self.prompt + other.prompt,
+            self.completion + other.completion,
+            _known_sum(self.cached, other.cached),
+            _known_sum(self.reasoning, other.reasoning),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         usage: dict[str, Any] = {
@@ -56,7 +76,13 @@ class TokenCounts(NamedTuple):
         }
         if self.cached is not None:
             usage["prompt_tokens_details"] = {"cached_tokens": self.cached}
+        if self.reasoning is not None:
+            usage["completion_tokens_details"] = {"reasoning_tokens": self.reasoning}
         return usage
+
+
+def _known_sum(one: int | None, other: int | None) -> int | None:
+    return one if other is None else other + (one or 0)
 
 
 def read_request(data: bytes, largest_messages: int) -> ChatRequest:
@@ -65,13 +91,23 @@ def read_request(data: bytes, largest_messages: int) -> ChatRequest:
     Raises:
         RequestInvalid: no JSON object, a field of the wrong type or out of range, or one that is refused.
     """
+    return request_from(read_object(data), largest_messages)
+
+
+def read_object(data: bytes) -> dict[str, Any]:
+    """The JSON object in a body. Raises RequestInvalid."""
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise RequestInvalid(f"The body is no JSON: {error}.") from error
     if not isinstance(body, dict):
         raise RequestInvalid(f"The body must be a JSON object, not {_json_type(body)}.")
-    given, ignored = _apply_policy(body)
+    return body
+
+
+def request_from(body: Mapping[str, Any], largest_messages: int) -> ChatRequest:
+    """What a chat's body asks for. Raises RequestInvalid."""
+    given, ignored = apply_policy(body)
     request = ChatRequest(_required(given, "model"), given.get("messages", []), ignored=ignored)
     request.inputs = given.get("inputs")
     if request.inputs is None:
@@ -97,12 +133,14 @@ def read_request(data: bytes, largest_messages: int) -> ChatRequest:
     return request
 
 
-def _apply_policy(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Splits a body by the policy table into fields to apply and names of fields to ignore."""
+def apply_policy(
+    body: Mapping[str, Any], fields: Mapping[str, FieldPolicy] = FIELDS
+) -> tuple[dict[str, Any], list[str]]:
+    """Splits a body by a policy table into fields to apply and names of fields to ignore."""
     given: dict[str, Any] = {}
     ignored: list[str] = []
     for name, value in body.items():
-        policy = FIELDS.get(name, UNKNOWN)
+        policy = fields.get(name, UNKNOWN)
         if not asks_for_something(policy, value):
             continue
         if policy.treatment == "ignore":

@@ -5,6 +5,7 @@ back as it is.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
@@ -22,6 +23,7 @@ from gateway.errand import Account, Understand
 from gateway.errors import GatewayError, Header, ModelUnknown, RequestInvalid, as_gateway_error
 from gateway.exposed import ExposedModel, ExposedModels
 from gateway.program_errand import Programs
+from gateway.protocol import read_object
 from gateway.streaming import error_event
 
 _STREAM: list[Header] = [
@@ -119,8 +121,8 @@ class RawRequests:
     def only(self, path: str) -> Understand:
         """For a path that programs are not asked at."""
 
-        async def understand(data: bytes, started: float) -> RawErrand:
-            body = _read_object(data)
+        async def understand(data: bytes, headers: Sequence[Header], started: float) -> RawErrand:
+            body = read_object(data)
             model = body.get("model")
             if not isinstance(model, str):
                 raise RequestInvalid(
@@ -137,7 +139,7 @@ class RawRequests:
         if not self._models.names:
             return programs.chat
 
-        async def understand(data: bytes, started: float) -> Any:
+        async def understand(data: bytes, headers: Sequence[Header], started: float) -> Any:
             try:
                 body = orjson.loads(data)
             except orjson.JSONDecodeError:
@@ -145,7 +147,7 @@ class RawRequests:
             model = body.get("model") if isinstance(body, dict) else None
             if isinstance(model, str) and model in self._models.names:
                 return await self._errand("/v1/chat/completions", data, body, started)
-            return await programs.chat(data, started)
+            return await programs.chat(data, headers, started)
 
         return understand
 
@@ -163,13 +165,3 @@ class RawRequests:
             told = f"{model!r} is a compiled program; it is asked at /v1/chat/completions or /v1/responses."
             return ModelUnknown(told, param="model")
         return self._catalog.unknown(model)
-
-
-def _read_object(data: bytes) -> dict[str, Any]:
-    try:
-        body = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise RequestInvalid(f"The body is no JSON: {error}.") from error
-    if not isinstance(body, dict):
-        raise RequestInvalid("The body must be a JSON object.")
-    return body

@@ -40,7 +40,8 @@ class Endpoint:
         errand: Errand | None = None
         self._metrics.in_flight.inc()
         try:
-            errand = await self._understand(await read_body(receive, self._largest_body), started)
+            body = await read_body(receive, self._largest_body)
+            errand = await self._understand(body, scope["headers"], started)
             with WhileConnected(receive):
                 ending = await errand.run(exchange.send)
             if isinstance(ending, bytes):

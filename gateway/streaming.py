@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from time import perf_counter
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import orjson
 from starlette.types import Send
@@ -40,22 +40,32 @@ class Text(NamedTuple):
     text: str
 
 
-async def stream(call: Call, send: Send, strict: bool) -> bytes:
+class Writer(Protocol):
+    """Writes one stream's events as one of OpenAI's protocols has them."""
+
+    def openings(self) -> bytes: ...
+    def piece(self, choice: int, piece: Text | Outcome) -> bytes: ...
+    def end(self) -> bytes: ...
+
+    def failed(self, error: GatewayError) -> bytes:
+        """What ends a stream that failed after its first byte."""
+        ...
+
+
+async def stream(call: Call, send: Send, strict: bool, writer: Writer) -> bytes:
     """Runs a request and sends its texts; gives the events that end the stream, still to be sent.
 
     A failure before the first text is raised with the response not yet started; a later one becomes the last
     event.
     """
-    inputs = call.inputs(strict)
-    chunks = Chunks(call)
-    async with aclosing(interleaved([_texts(call, inputs, model) for model in call.runs()])) as pieces:
+    async with aclosing(_pieces(call, call.inputs(strict))) as pieces:
         first = await anext(pieces)
         await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *call.headers()]})
-        beginning = chunks.openings() + chunks.piece(*first)
+        beginning = writer.openings() + writer.piece(*first)
         await send({"type": "http.response.body", "body": beginning, "more_body": True})
         async for choice, piece in pieces:
-            await send({"type": "http.response.body", "body": chunks.piece(choice, piece), "more_body": True})
-    return chunks.end()
+            await send({"type": "http.response.body", "body": writer.piece(choice, piece), "more_body": True})
+    return writer.end()
 
 
 class Chunks:
@@ -63,18 +73,18 @@ class Chunks:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._wants_usage = call.request.include_usage
+        self._wants_usage = call.request.include_usage or call.student.trace is not None
         constant = orjson.dumps(
             {
                 "id": call.id,
                 "object": "chat.completion.chunk",
                 "created": call.created,
                 "model": call.runnable.release,
+                "system_fingerprint": call.runnable.identity.version,
             }
         )
         self._head = b"data: " + constant[:-1] + b',"choices":['
         self._tail = b'],"usage":null}\n\n' if self._wants_usage else b"]}\n\n"
-        self._first_text = True
 
     def openings(self) -> bytes:
         """One for each choice, in their order: OpenAI's client expects choices to appear so."""
@@ -84,9 +94,6 @@ class Chunks:
     def piece(self, choice: int, piece: Text | Outcome) -> bytes:
         if isinstance(piece, Outcome):
             return self.finish(choice, piece)
-        if self._first_text:
-            self._first_text = False
-            self._call.runnable.metrics.first_token_seconds.observe(perf_counter() - self._call.started)
         return self.delta(choice, {piece.place: piece.text})
 
     def delta(self, choice: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
@@ -94,7 +101,6 @@ class Chunks:
         return self._head + write_json(shown) + self._tail
 
     def finish(self, choice: int, outcome: Outcome) -> bytes:
-        self._call.count_retries(outcome.attempts)
         return self.delta(choice, {"outputs": dict(outcome.outputs)}, finish_reason(outcome))
 
     def end(self) -> bytes:
@@ -104,18 +110,30 @@ class Chunks:
         tokens = self._call.student.tokens
         last = {
             "usage": tokens.as_dict() if tokens is not None else None,
-            "smallforge": {
-                "release": self._call.runnable.release,
-                "cost_usd": self._call.student.usd,
-                "overhead_ms": round(self._call.overhead() * 1000, 3),
-            },
+            "smallforge": self._call.about(),
         }
-        return self._head + b"]," + orjson.dumps(last)[1:] + b"\n\ndata: [DONE]\n\n"
+        return self._head + b"]," + write_json(last)[1:] + b"\n\ndata: [DONE]\n\n"
+
+    def failed(self, error: GatewayError) -> bytes:
+        return error_event(error)
 
 
 def error_event(error: GatewayError) -> bytes:
-    """What ends a stream that failed after its first byte."""
+    """An error as the last of a stream's events."""
     return b"data: " + error.body() + b"\n\n"
+
+
+async def _pieces(call: Call, inputs: Any) -> AsyncGenerator[tuple[int, Text | Outcome]]:
+    """What the asked-for runs give, as it comes and counted."""
+    shown = False
+    async with aclosing(interleaved([_texts(call, inputs, model) for model in call.runs()])) as pieces:
+        async for choice, piece in pieces:
+            if isinstance(piece, Outcome):
+                call.count_retries(piece.attempts)
+            elif not shown:
+                shown = True
+                call.runnable.metrics.first_token_seconds.observe(perf_counter() - call.started)
+            yield choice, piece
 
 
 async def _texts(call: Call, inputs: Any, model: MeteredRun) -> AsyncGenerator[Text | Outcome]:

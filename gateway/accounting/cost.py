@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from engine.client import Usage
 from engine.prices import token_cost
+from gateway.accounting.trace import Trace
 from gateway.protocol import TokenCounts
 from gateway.students import ServedStudent
 
@@ -25,30 +26,24 @@ class Mark(NamedTuple):
 class MeteredStudent:
     """The student of one request, over all its runs. `max_tokens` bounds the completion tokens of each run.
 
-    Calls may run at the same time: `seconds` is while at least one did.
+    Calls may run at the same time: `seconds` is while at least one did. `tokens` is None where the engine
+    counted none of them, `trace` where nobody asked for the steps.
     """
 
     __slots__ = (
-        "_busy", "_cached", "_completion", "_counted", "_prompt", "_since", "calls", "max_tokens", "runs",
-        "seconds", "served", "usd",
+        "_busy", "_since", "calls", "max_tokens", "runs", "seconds", "served", "tokens", "trace", "usd",
     )  # fmt: skip
 
-    def __init__(self, served: ServedStudent, max_tokens: int | None) -> None:
+    def __init__(self, served: ServedStudent, max_tokens: int | None, trace: Trace | None = None) -> None:
         self.served = served
         self.max_tokens = max_tokens
         self.runs = 0
         self.calls = 0
         self.seconds = 0.0
         self.usd: float | None = 0.0
-        self._prompt = self._completion = 0
+        self.tokens: TokenCounts | None = None
+        self.trace = trace
         self._busy, self._since = 0, 0.0
-        self._cached: int | None = None
-        self._counted = False
-
-    @property
-    def tokens(self) -> TokenCounts | None:
-        """All calls together; None where the engine counted none of them."""
-        return TokenCounts(self._prompt, self._completion, self._cached) if self._counted else None
 
     def wait(self) -> None:
         """From now on a call waits for the engine."""
@@ -70,11 +65,8 @@ class MeteredStudent:
     def book(self, mark: Mark, usage: Usage | None) -> float | None:
         """Counts what a call took; gives its cost in USD, None where that can't be known."""
         if usage is not None:
-            self._counted = True
-            self._prompt += usage.prompt_tokens
-            self._completion += usage.completion_tokens
-            if usage.cached_tokens is not None:
-                self._cached = (self._cached or 0) + usage.cached_tokens
+            counts = TokenCounts.of(usage)
+            self.tokens = counts if self.tokens is None else self.tokens + counts
         cost = self._cost(mark, usage)
         self.usd = None if cost is None or self.usd is None else self.usd + cost
         return cost

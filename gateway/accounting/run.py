@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from time import perf_counter
 
 from engine.client import Delta, Reply, Usage
 from engine.errors import EngineUnreachable
-from gateway.accounting.cost import MeteredStudent
+from gateway.accounting.cost import Mark, MeteredStudent
+from gateway.accounting.trace import Step
 
 _SEEDS = 2**64  # engines take signed numbers of 64 bits
 
@@ -35,19 +37,20 @@ class MeteredRun:
             return Reply("", "", "length", None, client.model)
         params, promised = self._bounded(self._seeded(params))
         usage: Usage | None = None
-        mark = student.start()
+        mark, step = student.start(), self._step(messages)
         student.wait()
         try:
             reply = await client.complete(messages, params)
             usage = reply.usage
+            if step is not None:
+                step.reply, step.finish_reason = reply.text, reply.finish_reason
         except EngineUnreachable:
             student.served.suspect.set()
             raise
         finally:
             student.stop_waiting()
             self._promised -= promised
-            self._completion += usage.completion_tokens if usage is not None else 0
-            student.book(mark, usage)
+            self._book(mark, usage, step)
         return reply
 
     async def stream(
@@ -57,11 +60,14 @@ class MeteredRun:
         params, promised = self._bounded(self._seeded(params))
         usage: Usage | None = None
         deltas = student.served.student.client.stream(messages, params)
-        mark = student.start()
+        mark, step = student.start(), self._step(messages)
         student.wait()
         try:
             async for delta in deltas:
                 usage = delta.usage or usage
+                if step is not None:
+                    step.reply += delta.text
+                    step.finish_reason = delta.finish_reason or step.finish_reason
                 student.stop_waiting()
                 try:
                     yield delta
@@ -74,8 +80,18 @@ class MeteredRun:
             student.stop_waiting()
             await deltas.aclose()
             self._promised -= promised
-            self._completion += usage.completion_tokens if usage is not None else 0
-            student.book(mark, usage)
+            self._book(mark, usage, step)
+
+    def _step(self, messages: Sequence[object]) -> Step | None:
+        trace = self._student.trace
+        return None if trace is None else trace.begin(self._number, messages)
+
+    def _book(self, mark: Mark, usage: Usage | None, step: Step | None) -> None:
+        if usage is not None:
+            self._completion += usage.completion_tokens
+        usd = self._student.book(mark, usage)
+        if step is not None:
+            step.seconds, step.usage, step.usd = perf_counter() - mark.time, usage, usd
 
     def _bounded(self, params: Mapping[str, object]) -> tuple[Mapping[str, object], int]:
         """The parameters within the bound, and how many tokens they promise."""

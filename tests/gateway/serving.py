@@ -76,7 +76,9 @@ def fingerprint_of(url: str) -> dict[str, Any]:
     return asyncio.run(take())
 
 
-def settings_for(folder: Path, url: str, *, price: str = "usd_per_hour = 0.36", top: str = "") -> Settings:
+def settings_for(
+    folder: Path, url: str, *, price: str = "usd_per_hour = 0.36", top: str = "", gateway: str = ""
+) -> Settings:
     """Settings from a real file: the upstream as the only engine, releases in the folder."""
     file = folder / "smallforge.toml"
     file.write_text(
@@ -92,6 +94,7 @@ def settings_for(folder: Path, url: str, *, price: str = "usd_per_hour = 0.36", 
         engine = "default"
         [gateway]
         metrics_port = 0
+        {gateway}
         """
     )
     return read_settings(file)

@@ -49,6 +49,20 @@ def test_usage_is_the_engines(client: OpenAI, upstream: Upstream) -> None:
     assert usage.prompt_tokens_details.cached_tokens == usage.prompt_tokens // 2
 
 
+def test_reasoning_tokens_are_those_that_the_engine_reports(client: OpenAI, upstream: Upstream) -> None:
+    usage = client.chat.completions.create(model="quiz", messages=ASK).usage
+    assert usage is not None and usage.completion_tokens_details is None
+    upstream.script = Script(reasoning_tokens=4)
+    usage = client.chat.completions.create(model="quiz", messages=ASK, n=2).usage
+    assert usage is not None and usage.completion_tokens_details is not None
+    assert usage.completion_tokens_details.reasoning_tokens == 8
+
+
+def test_the_fingerprint_is_the_releases_version(client: OpenAI) -> None:
+    reply = client.chat.completions.create(model="quiz", messages=ASK)
+    assert reply.model == f"quiz@{reply.system_fingerprint}"
+
+
 def test_the_engine_gets_the_plans_messages_and_sampling(client: OpenAI, upstream: Upstream) -> None:
     client.chat.completions.create(model="quiz", messages=ASK)
     body = upstream.asked[0]

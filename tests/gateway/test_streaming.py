@@ -42,6 +42,7 @@ def test_the_first_chunk_has_the_role_and_the_last_the_outputs(client: OpenAI) -
     assert chunks[-1].choices[0].delta.outputs == {"reasoning": "Six times seven.", "answer": "forty-two"}
     assert {chunk.id for chunk in chunks} == {chunks[0].id}
     assert {chunk.object for chunk in chunks} == {"chat.completion.chunk"}
+    assert {f"quiz@{chunk.system_fingerprint}" for chunk in chunks} == {chunks[0].model}
 
 
 def test_usage_and_cost_come_in_a_last_chunk_when_asked_for(client: OpenAI) -> None:

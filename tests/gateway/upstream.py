@@ -38,6 +38,7 @@ class Script:
     )
     seconds: float = 0.0
     """Time to wait before the reply."""
+    reasoning_tokens: int | None = None
     then: Script | None = None
     """What is done with the requests after the first."""
 
@@ -167,10 +168,13 @@ class Upstream:
 
     def _usage(self, body: dict[str, Any], script: Script) -> dict[str, Any]:
         prompt = sum(len(message["content"]) + self.template_tokens for message in body["messages"])
+        thought = script.reasoning_tokens
+        details = {} if thought is None else {"completion_tokens_details": {"reasoning_tokens": thought}}
         return {
             "prompt_tokens": prompt,
             "completion_tokens": len(script.text.split()),
             "prompt_tokens_details": {"cached_tokens": prompt // 2},
+            **details,
         }
 
 

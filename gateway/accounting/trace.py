@@ -1,0 +1,58 @@
+"""The steps of one request: each call with what it took and, for who may see it, its texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from engine.client import Usage
+from gateway.protocol import TokenCounts
+
+
+@dataclass(slots=True)
+class Step:
+    """One call; what its end brings stays None where it failed or was given up."""
+
+    run: int
+    messages: Any
+    seconds: float | None = None
+    usage: Usage | None = None
+    usd: float | None = None
+    finish_reason: str | None = None
+    reply: str = ""
+
+    def as_dict(self, with_texts: bool) -> dict[str, Any]:
+        usage = self.usage
+        told: dict[str, Any] = {
+            "choice": self.run,
+            "seconds": None if self.seconds is None else round(self.seconds, 6),
+            "usage": TokenCounts.of(usage).as_dict() if usage is not None else None,
+            "cost_usd": self.usd,
+            "finish_reason": self.finish_reason,
+        }
+        return {**told, "messages": self.messages, "reply": self.reply} if with_texts else told
+
+
+@dataclass(slots=True)
+class Trace:
+    """The steps in the order in which they began.
+
+    Prompts are the operator's, and replies may hold an answer that no check let pass: `with_texts` is the
+    operator's word that clients may see both.
+    """
+
+    with_texts: bool = False
+    steps: list[Step] = field(default_factory=list)
+
+    def begin(self, run: int, messages: Sequence[object]) -> Step:
+        # Written and read again: parts of a prompt are serialised already.
+        said = orjson.loads(orjson.dumps(list(messages))) if self.with_texts else None
+        step = Step(run, said)
+        self.steps.append(step)
+        return step
+
+    def as_list(self) -> list[dict[str, Any]]:
+        return [step.as_dict(self.with_texts) for step in self.steps]
