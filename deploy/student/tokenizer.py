@@ -63,7 +63,7 @@ PHRASES = (
     " = ",
 )
 PIECES = 2048
-MORE_PIECES = 3000
+MOST_PIECES = 5000
 LAST_LATIN = 0x24F
 LEAST_SEEN = 4  # a word must be met so often in the sample to become one piece
 
@@ -113,7 +113,7 @@ def grow(
         for word, seen in counts.most_common()
         if seen >= LEAST_SEEN and word not in vocabulary and _is_worth_a_piece(base, word)
     ]
-    for word in words[:MORE_PIECES]:
+    for word in words[: max(0, MOST_PIECES - len(vocabulary))]:
         vocabulary[word] = len(vocabulary)
     # Pieces found before the splitting come last, whatever number they had.
     state["added_tokens"] = [entry for entry in state["added_tokens"] if entry["special"]]
