@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway.errors import RequestInvalid
+from gateway.messages import Turn, read_messages
 from gateway.protocol import ChatRequest
 from programs.errors import ReplyUnparseable
 from programs.plan import Field
@@ -21,7 +22,6 @@ from programs.program import Chat
 from programs.reader import parse_value
 
 _DEEPEST = 16  # levels of arrays and objects in `inputs`
-_ROLES = ("system", "developer", "user", "assistant")
 
 
 class Inputs(NamedTuple):
@@ -29,11 +29,6 @@ class Inputs(NamedTuple):
 
     values: dict[str, Any]
     dropped: list[str]
-
-
-class Turn(NamedTuple):
-    role: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -69,8 +64,9 @@ class Conversation:
             _check_depth(request.inputs)
             self._check_names(request.inputs)
         else:
-            turns = _read_turns(request.messages)
+            turns, dropped = read_messages(request.messages)
             found = self._from_json(turns) or self._from_parts(turns)
+            found = found._replace(dropped=[*found.dropped, *dropped])
         found = found._replace(values=self.add_verses(found.values))
         self._check_filled(found.values)
         return found
@@ -151,52 +147,6 @@ class Conversation:
                     param=f"inputs.{name}",
                     code="missing_input",
                 )
-
-
-def _read_turns(messages: Sequence[Any]) -> list[Turn]:
-    """Roles and texts; `developer` counts as `system`."""
-    if not messages:
-        raise RequestInvalid("'messages' must hold at least one message.", param="messages")
-    turns = [_read_turn(message, position) for position, message in enumerate(messages)]
-    if turns[-1].role != "user":
-        raise RequestInvalid(
-            f"The last message must be of role 'user', not {turns[-1].role!r}.",
-            param=f"messages[{len(turns) - 1}].role",
-        )
-    return turns
-
-
-def _read_turn(message: Any, position: int) -> Turn:
-    where = f"messages[{position}]"
-    if not isinstance(message, dict):
-        raise RequestInvalid(f"'{where}' must be an object with a role and a content.", param=where)
-    role = message.get("role")
-    if role not in _ROLES:
-        raise RequestInvalid(f"'{where}.role' must be one of {', '.join(_ROLES)}.", param=f"{where}.role")
-    if message.get("tool_calls") or message.get("function_call"):
-        raise RequestInvalid("A compiled program calls no tools.", param=where, code="unsupported_parameter")
-    content = message.get("content")
-    if not isinstance(content, str):
-        content = _read_parts(content, role, f"{where}.content")
-    return Turn("system" if role == "developer" else role, content)
-
-
-def _read_parts(content: Any, role: str, where: str) -> str:
-    if content is None and role == "assistant":
-        return ""
-    if not isinstance(content, list):
-        raise RequestInvalid(f"'{where}' must be a text or an array of text parts.", param=where)
-    texts = []
-    for part in content:
-        if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-            kind = part.get("type") if isinstance(part, dict) else None
-            raise RequestInvalid(
-                f"'{where}' has a part of type {str(kind)[:40]!r}; programs read text parts only.",
-                param=where,
-                code="unsupported_content",
-            )
-        texts.append(part["text"])
-    return "".join(texts)
 
 
 def _parts_of(turns: Sequence[Turn]) -> list[str]:

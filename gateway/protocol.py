@@ -116,7 +116,7 @@ def request_from(body: Mapping[str, Any], largest_messages: int) -> ChatRequest:
         raise RequestInvalid(f"'messages' may hold at most {largest_messages} messages.", param="messages")
     request.stream = given.get("stream", False)
     request.n = given.get("n", 1)
-    request.include_usage = _include_usage(given.get("stream_options"))
+    _read_stream_options(request, given.get("stream_options"))
     limits = [given[name] for name in ("max_tokens", "max_completion_tokens") if name in given]
     request.max_tokens = min(limits) if limits else None
     stop = given.get("stop", ())
@@ -165,13 +165,23 @@ def _required(given: Mapping[str, Any], name: str) -> Any:
     return given[name]
 
 
-def _include_usage(options: Mapping[str, Any] | None) -> bool:
-    wanted = (options or {}).get("include_usage") or False
-    if not isinstance(wanted, bool):
+def _read_stream_options(request: ChatRequest, options: Mapping[str, Any] | None) -> None:
+    if not options:
+        return
+    if not request.stream:
         raise RequestInvalid(
-            "'include_usage' must be true or false.", param="stream_options", code="invalid_value"
+            "'stream_options' belongs to a stream: send 'stream': true, or leave it out.",
+            param="stream_options",
+            code="invalid_value",
         )
-    return wanted
+    for name, value in options.items():
+        if value is not None and not isinstance(value, bool):
+            raise RequestInvalid(
+                f"{name[:40]!r} must be true or false.", param="stream_options", code="invalid_value"
+            )
+    request.include_usage = bool(options.get("include_usage"))
+    others = (name for name, value in options.items() if value and name != "include_usage")
+    request.ignored += [f"stream_options.{name[:40]}" for name in others]
 
 
 def header_names(names: list[str]) -> bytes:

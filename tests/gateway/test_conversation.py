@@ -107,54 +107,9 @@ def test_a_program_with_one_input_never_parses_json() -> None:
     assert _inputs(QUIZ, _user(text)).values == {"question": text}
 
 
-def test_text_parts_are_concatenated() -> None:
-    parts = [{"type": "text", "text": "one "}, {"type": "text", "text": "two"}]
-    assert _inputs(QUIZ, _user(parts)).values == {"question": "one two"}
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        {"type": "image_url", "image_url": {"url": "http://x"}},
-        {"type": "input_audio"},
-        {"type": "text", "text": 5},
-        {"text": "x"},
-        "x",
-        5,
-        None,
-    ],
-)
-def test_any_other_part_is_refused(part: Any) -> None:
-    error = _refused(QUIZ, _user([{"type": "text", "text": "look"}, part]))
-    assert (error.status, error.param, error.code) == (400, "messages[0].content", "unsupported_content")
-
-
-@pytest.mark.parametrize("content", [None, 5, {"text": "x"}, True])
-def test_content_of_another_type_is_refused(content: Any) -> None:
-    assert _refused(QUIZ, _user(content)).param == "messages[0].content"
-
-
-@pytest.mark.parametrize("role", ["tool", "function", "robot", None, 7, ["user"]])
-def test_other_roles_are_refused(role: Any) -> None:
-    assert _refused(QUIZ, {"role": role, "content": "x"}, _user("q")).param == "messages[0].role"
-
-
-def test_an_assistant_that_called_tools_is_refused() -> None:
-    called = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
-    assert _refused(READING, _system("c"), called, _user("q")).code == "unsupported_parameter"
-
-
-def test_the_last_message_must_be_the_users() -> None:
-    assert "must be of role 'user'" in _refused(QUIZ, _user("q"), _assistant("a")).message
-
-
-@pytest.mark.parametrize("message", ["text", 5, None, ["user", "x"]])
-def test_a_message_that_is_no_object_is_refused(message: Any) -> None:
-    assert _refused(QUIZ, message).param == "messages[0]"
-
-
-def test_no_messages_at_all_are_refused() -> None:
-    assert _refused(QUIZ).param == "messages"
+def test_keys_of_messages_that_nothing_is_done_with_are_named() -> None:
+    named = {**_user("How many?"), "name": "ann"}
+    assert _inputs(QUIZ, _system("be nice"), named).dropped == ["messages.system", "messages.name"]
 
 
 @pytest.mark.parametrize("text", ["", "   \n"])

@@ -80,6 +80,23 @@ def test_what_a_program_cannot_do_is_refused_with_the_reason(field: str, value: 
     )
 
 
+def test_options_of_a_stream_are_applied_or_named() -> None:
+    options = {"include_usage": True, "include_obfuscation": False, "continuous_usage_stats": True}
+    request = _read(stream=True, stream_options=options)
+    assert (request.include_usage, request.ignored) == (True, ["stream_options.continuous_usage_stats"])
+    assert not _read(stream=True, stream_options={"include_usage": None}).include_usage
+
+
+@pytest.mark.parametrize(
+    "fields", [{"stream_options": {"include_usage": True}},
+               {"stream": True, "stream_options": {"include_usage": "yes"}}],
+)  # fmt: skip
+def test_options_that_no_stream_can_have_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(RequestInvalid) as caught:
+        _read(**fields)
+    assert (caught.value.param, caught.value.code) == ("stream_options", "invalid_value")
+
+
 def test_unknown_fields_are_ignored_and_reported() -> None:
     assert _read(api_base="http://elsewhere", mock_response="hi").ignored == ["api_base", "mock_response"]
 
