@@ -94,6 +94,16 @@ def write_published(folder: Path) -> None:
             (folder / task / f"{split}.json").write_text(json.dumps(rows, indent=1))
 
 
+def as_columns(row: Row) -> Row:
+    """A HotpotQA row as the `datasets` library gives it: its pairs as columns."""
+    facts, context = zip(*row["supporting_facts"], strict=True), zip(*row["context"], strict=True)
+    columns = {
+        "supporting_facts": dict(zip(("title", "sent_id"), map(list, facts), strict=True)),
+        "context": dict(zip(("title", "sentences"), map(list, context), strict=True)),
+    }
+    return {"id": row["_id"], **{name: value for name, value in row.items() if name != "_id"}, **columns}
+
+
 def _verse(told: str) -> Row:
     verse, _, words = told.partition("\nStrong's: ")
     ref, text = re.fullmatch(r"(.+? \d+:\d+) (.*)", verse, re.DOTALL).groups()  # type: ignore[union-attr]
