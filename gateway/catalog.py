@@ -243,7 +243,10 @@ class Catalog:
         return Served(name, loaded, None if refused else student.served, refused)
 
     def unknown(self, model: str) -> ModelUnknown:
-        """The error for a name that nothing has."""
+        """The error for a name that no release has."""
+        if model in self._taken:
+            told = f"{model!r} is an engine's own model; it is asked at /v1/chat/completions."
+            return ModelUnknown(told, param="model")
         return ModelUnknown(self._unknown(model), param="model")
 
     def _unknown(self, model: str) -> str:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gateway.policy import FIELDS
+from gateway.responses_policy import RESPONSES
 
 _TYPES = {
     "model": "string",
@@ -42,6 +43,11 @@ def _asking() -> dict[str, dict[str, Any]]:
     return {
         "/v1/chat/completions": _operation(
             "Ask a program, or an exposed model, in a chat; at once or streamed", applied, _EXAMPLE
+        ),
+        "/v1/responses": _operation(
+            "Ask a program by OpenAI's Responses; at once or in typed events, nothing is stored",
+            {name: {"description": it.note} for name, it in RESPONSES.items() if it.treatment == "apply"},
+            {"model": "arithmetic", "input": "What is six times seven?"},
         ),
         "/v1/completions": _operation(
             "Let an exposed model go on with a text; the body is the engine's",

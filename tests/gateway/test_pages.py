@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gateway.errors import UPSTREAM
 from gateway.policy import OPENAI, OURS, VLLM, FieldPolicy
+from gateway.responses_policy import RESPONSES
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -17,7 +18,7 @@ def rows(fields: dict[str, FieldPolicy]) -> str:
 
 def test_the_page_shows_the_policy_of_every_field() -> None:
     page = (DOCS / "openai.md").read_text()
-    for fields in (OPENAI, VLLM, OURS):
+    for fields in (OPENAI, VLLM, OURS, RESPONSES):
         assert rows(fields) in page
 
 

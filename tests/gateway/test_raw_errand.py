@@ -136,6 +136,12 @@ def test_a_program_is_no_model_for_completions(client: OpenAI) -> None:
     assert caught.value.code == "model_not_found"
 
 
+def test_an_exposed_model_gives_no_responses(client: OpenAI) -> None:
+    with pytest.raises(NotFoundError, match="asked at /v1/chat/completions") as caught:
+        client.responses.create(model="tiny", input="x")
+    assert caught.value.code == "model_not_found"
+
+
 def test_programs_answer_beside_exposed_models(client: OpenAI) -> None:
     reply = client.chat.completions.create(model="quiz", messages=CHAT["messages"])
     assert reply.choices[0].message.content == "forty-two"

@@ -18,9 +18,9 @@ def test_health_and_readiness(gateway: RunningGateway) -> None:
 
 def test_the_api_page_describes_every_path(gateway: RunningGateway) -> None:
     paths = httpx.get(f"{gateway.url}/openapi.json").json()["paths"]
-    for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
+    for path in ("/v1/chat/completions", "/v1/responses", "/v1/completions", "/v1/embeddings"):
         assert "requestBody" in paths[path]["post"]
-    assert {"/v1/models", "/v1/models/{model}", "/healthz", "/readyz"} <= paths.keys()
+    assert {"/v1/models", "/v1/models/{model}", "/api/v0/models", "/healthz", "/readyz"} <= paths.keys()
     assert httpx.get(f"{gateway.url}/docs").status_code == 200
 
 
