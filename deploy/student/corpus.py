@@ -1,9 +1,9 @@
 """The student's training text: chats of the bundled programs, drawn without end from a seed.
 
-Three families stand here, which teach format, sums, conventions and reading; four more, in files of their own,
-come when those are learned. Every reply is right. What the demonstrations say decides the reply: style,
-convention and format are drawn afresh for each chat, so weights cannot know them. Knows nothing of tokens or
-the model.
+Three families stand here, which teach format, sums, conventions and reading, and are all there is at first;
+four more stand in files of their own. Every reply is right. What the demonstrations say decides the reply:
+style, convention and format are drawn afresh for each chat, so weights cannot know them. Knows nothing of
+tokens or the model.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ INSTRUCTIONS = {
 }
 ASK_STEPS = ("Solve the word problem step by step.", "Show each step, then give the answer.")
 ASK_DIRECT = ("Give the answer without working.", "Answer at once.")
-ALL_FAMILIES = 52_000_000
-"""From so many tokens on all seven families are drawn; a student that is taken over begins there."""
+ALL_FAMILIES = 5_000_000
+"""From so many tokens on everything is drawn at its hardest; a student that is taken over begins there."""
+MIXTURE = (0.06, 0.12, 0.08, 0.18, 0.26, 0.18, 0.12)
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,9 @@ class Level:
         millions = tokens / 1e6
         if millions < 1.5:
             return cls(1, 2, False, 3, mixture=(0.45, 0.25, 0.3))
-        if millions < 5:
-            return cls(2, 4, False, 4, mixture=(0.45, 0.25, 0.3))
-        if millions < 9:
-            return cls(3, 5, mixture=(0.45, 0.25, 0.3))
-        if tokens >= ALL_FAMILIES:
-            return cls(demonstrations=8, long=0.001, mixture=(0.06, 0.12, 0.08, 0.18, 0.26, 0.18, 0.12))
-        mixture = (0.3, 0.4, 0.3) if millions < 31 else (0.1, 0.6, 0.3)
-        return cls(demonstrations=8, long=0.003, mixture=mixture)
+        if tokens < ALL_FAMILIES:
+            return cls(2, 4, mixture=MIXTURE)
+        return cls(demonstrations=8, long=0.001, mixture=MIXTURE)
 
 
 Draw = Callable[[random.Random, Level], list[Turn]]

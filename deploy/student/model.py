@@ -21,11 +21,13 @@ BLOCK = 256  # queries that are multiplied at once
 class Shape:
     vocabulary: int
     width: int = 256
-    layers: int = 5
+    layers: int = 7
     heads: int = 4
     hidden: int = 640
     context: int = 8192
     rope_base: float = 10_000.0
+    copying: bool = False
+    """Whether the first layers are those of `copying.py`, which training leaves as they are."""
 
     @property
     def head_width(self) -> int:

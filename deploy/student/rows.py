@@ -16,10 +16,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from deploy.student import tokenizer as pieces
-from deploy.student.corpus import ALL_FAMILIES, Corpus, Level
+from deploy.student.corpus import Corpus, Level
 
 COPYING = 1_500_000
-"""For so many tokens copying is practised most, and for longer when new pieces have come."""
+"""For so many tokens copying is practised most."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Rows:
     def at(self, seen: int) -> Row:
         rng = random.Random(f"{self.seed} {seen}")
         level = Level.at(seen)
-        copies = 0.4 if seen < COPYING or ALL_FAMILIES <= seen < ALL_FAMILIES + 5 * COPYING else 0.02
+        copies = 0.1 if seen < COPYING else 0.02
         ids: list[int] = []
         learned: list[bool] = []
         lengths: list[int] = []
@@ -75,7 +75,7 @@ class Rows:
         return ids, learned
 
     def _copies(self, rng: random.Random) -> tuple[list[int], list[bool]]:
-        """A random passage said again: where looking back for what came before is learned first."""
+        """A random passage said again, to keep copying from the context."""
         size = len(self.tokenizer)
         passage = [rng.randrange(5, size) for _ in range(rng.randint(8, 40))]
         again = rng.randint(1, 3)

@@ -27,6 +27,7 @@ from transformers import PreTrainedTokenizerFast
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from deploy.student import tokenizer as pieces
+from deploy.student.copying import LAYERS, begin_copying, hold_constant
 from deploy.student.corpus import ALL_FAMILIES, Corpus
 from deploy.student.growth import shape_of, take_over
 from deploy.student.model import Shape, Student, as_llama, llama_config
@@ -66,10 +67,20 @@ class Trainer:
         self.run, self.step, self.seen, self.peers = run, 0, 0, peers or Peers()
         self.warm_up = WARM_UP_STEPS
         self.student = Student(shape, fuse).to(run.device)
-        s = self.student
-        matrices = [(p, 3) for p in s.qkv] + [(p, 1) for p in s.out]
-        matrices += [(p, 2) for p in s.up] + [(p, 1) for p in s.down]
-        self.optimiser = Optimiser(matrices, [s.embedding, s.final_gain, *s.gains], self.peers)
+        s, held = self.student, LAYERS if shape.copying else 0
+        blocks = ((s.qkv, 3), (s.out, 1), (s.up, 2), (s.down, 1))
+        matrices = [(p, count) for stack, count in blocks for p in list(stack)[held:]]
+        for stack in (s.gains, *(stack for stack, _ in blocks)):
+            for parameter in list(stack)[:held]:
+                parameter.requires_grad_(False)
+        self.optimiser = Optimiser(matrices, [s.embedding, s.final_gain, *list(s.gains)[held:]], self.peers)
+        self.mean = {name: tensor.detach().float().clone() for name, tensor in self._weights().items()}
+
+    def begin(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        """What a student knows before it has read anything: how words are spelled, and how to copy."""
+        start_embedding(self.student, tokenizer)
+        if self.student.shape.copying:
+            begin_copying(self.student)
         self.mean = {name: tensor.detach().float().clone() for name, tensor in self._weights().items()}
 
     def begin_from(self, folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -92,6 +103,8 @@ class Trainer:
         loss.backward()
         warm = min(1.0, (self.step + 1) / self.warm_up) * factor
         self.optimiser.step(self.run.rate * warm, self.run.rate / 5 * warm)
+        if self.student.shape.copying:
+            hold_constant(self.student)
         self.step += 1
         self.seen += len(row.ids) * self.peers.count
         with torch.no_grad():
@@ -225,7 +238,7 @@ def prepare(options: argparse.Namespace, tokenizer: PreTrainedTokenizerFast, pee
     names = ("seed", "row", "tokens", "minutes", "decay", "rate", "device")
     run = Run(**{name: getattr(options, name) for name in names})
     fuse = torch.compile if options.compile else None
-    shape = Shape(len(tokenizer))
+    shape = Shape(len(tokenizer), copying=True)
     if options.start:
         shape = shape_of(options.start, len(tokenizer), options.layers)
     trainer = Trainer(shape, run, fuse, peers)
@@ -234,7 +247,7 @@ def prepare(options: argparse.Namespace, tokenizer: PreTrainedTokenizerFast, pee
     elif options.start:
         trainer.begin_from(options.start, tokenizer)
     else:
-        start_embedding(trainer.student, tokenizer)
+        trainer.begin(tokenizer)
     return trainer
 
 

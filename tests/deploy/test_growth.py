@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from deploy.student import growth
 from deploy.student import tokenizer as pieces
 from deploy.student.growth import shape_of, take_over
-from deploy.student.model import Shape, Student, as_llama
+from deploy.student.model import Student, as_llama
 
 STUDENT = Path(growth.__file__).parent
 TEXT = "[[ ## answer ## ]]\nThe zyzzyx is 12.\n\n[[ ## completed ## ]]\n"
@@ -59,4 +60,7 @@ def test_a_student_with_more_pieces_and_layers_says_what_it_said_before(
 def test_fewer_layers_than_a_student_has_are_refused() -> None:
     with pytest.raises(SystemExit, match="--layers 1 would take some away"):
         shape_of(STUDENT, 100, 1)
-    assert shape_of(STUDENT, 100, None).layers == Shape(100).layers
+    assert (
+        shape_of(STUDENT, 100, None).layers
+        == json.loads((STUDENT / "config.json").read_text())["num_hidden_layers"]
+    )
