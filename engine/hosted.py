@@ -11,6 +11,7 @@ import importlib
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -107,7 +108,8 @@ class HostedClient:
             except self._errors as exc:
                 raise from_litellm(exc, self.model, self._key) from exc
         if usage is not None:
-            yield Delta(usage=usage)
+            # LiteLLM fills in a zero where the provider said nothing.
+            yield Delta(usage=replace(usage, reasoning_tokens=usage.reasoning_tokens or None))
 
     async def models(self) -> list[ModelCard]:
         """The one model this client is for, with the context that LiteLLM's own list gives it."""

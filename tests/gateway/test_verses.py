@@ -43,7 +43,9 @@ def test_a_follow_up_is_shown_the_verse_of_the_turn_before(tmp_path: Path, upstr
 
 def test_inputs_of_the_body_are_completed_too(tmp_path: Path, upstream: Upstream) -> None:
     body = {"inputs": {"question": "Read John 99:1"}}
-    assert "John 99:1 is not in the small bundled sample: name full tables with --tables DIR" in ask(tmp_path, upstream, SAMPLE, "x", extra_body=body)
+    assert "John 99:1 is not in the small bundled sample: name full tables with --tables DIR" in ask(
+        tmp_path, upstream, SAMPLE, "x", extra_body=body
+    )
 
 
 def test_a_gateway_without_the_tables_says_in_a_sentence_how_to_get_them(
