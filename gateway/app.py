@@ -13,7 +13,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from engine.settings import GatewaySettings, Settings
 from gateway.catalog import Catalog
@@ -58,7 +58,7 @@ def create_app(
 
     `shared_metrics` is the folder of prometheus-client's multiprocess files, `progress` is told how a local
     engine comes up. The lifespan raises EngineError when a student can't be had, and StartFailed when the
-    port of the metrics is taken.
+    port of the metrics is taken or a model can't be exposed.
     """
     metrics = Metrics(shared_metrics)
     students = Students(settings, metrics, progress, intervals.student)
@@ -98,35 +98,44 @@ def create_app(
     app.state.metrics = metrics
     raw = RawRequests(exposed, catalog)
     programs = Programs(catalog, limits, _rules(settings.gateway))
-    asked = {
-        "/chat/completions": raw.before(programs),
-        "/responses": programs.responses,
-        "/completions": raw.only("/v1/completions"),
-        "/embeddings": raw.only("/v1/embeddings"),
-    }
-    # First, and beside FastAPI's own request handling: these are the paths that have to be fast. The second
-    # prefix is LM Studio's.
-    app.router.routes[:0] = [
-        Route(prefix + path, Endpoint(understand, metrics, limits.body_bytes), methods=["POST"])
-        for prefix in ("/v1", "/api/v0")
-        for path, understand in asked.items()
-    ]
+    # First, and beside FastAPI's own request handling: these are the paths that have to be fast.
+    app.router.routes[:0] = _asking_routes(raw, programs, metrics, limits)
     app.include_router(listing_router(catalog, exposed))
     app.include_router(lmstudio_router(catalog, exposed))
     app.include_router(health_router(catalog, exposed, students, readiness))
     app.openapi = partial(openapi_with_models, app)  # type: ignore[method-assign]
     app.add_exception_handler(GatewayError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    if settings.gateway.allow_origins:
-        app.add_middleware(
-            CrossOrigin,
-            origins=settings.gateway.allow_origins,
-            credentials=settings.gateway.allow_credentials,
-        )
-    if settings.gateway.host in _LOOPBACK:
-        # A page on the web may point its own host name at this machine; such a name is not answered.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOOPBACK, "[::1]"], www_redirect=False)
+    _keep_out(app, settings.gateway)
     return app
+
+
+def _asking_routes(raw: RawRequests, programs: Programs, metrics: Metrics, limits: Limits) -> list[BaseRoute]:
+    """The paths that ask a model: OpenAI's, and LM Studio's for the same."""
+    chat = raw.before(programs)
+    completions, embeddings = raw.only("/v1/completions"), raw.only("/v1/embeddings")
+    asked = {
+        "/v1/chat/completions": chat,
+        "/v1/responses": programs.responses,
+        "/v1/completions": completions,
+        "/v1/embeddings": embeddings,
+        "/api/v0/chat/completions": chat,
+        "/api/v0/completions": completions,
+        "/api/v0/embeddings": embeddings,
+    }
+    return [
+        Route(path, Endpoint(understand, metrics, limits.body_bytes), methods=["POST"])
+        for path, understand in asked.items()
+    ]
+
+
+def _keep_out(app: FastAPI, gateway: GatewaySettings) -> None:
+    """Pages that the operator did not name read nothing; strange names of this machine are not answered."""
+    if gateway.allow_origins:
+        app.add_middleware(CrossOrigin, origins=gateway.allow_origins, credentials=gateway.allow_credentials)
+    if gateway.host in _LOOPBACK:
+        # A page on the web may point its own host name at this machine.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOOPBACK, "[::1]"], www_redirect=False)
 
 
 def _check_names(catalog: Catalog) -> None:
@@ -139,7 +148,7 @@ def _check_names(catalog: Catalog) -> None:
 
 
 def _rules(gateway: GatewaySettings) -> Rules:
-    return Rules(gateway.strict, gateway.trace)
+    return Rules(gateway.strict, gateway.trace, gateway.constrain)
 
 
 async def _keep_current(catalog: Catalog, students: Students, seconds: float) -> None:

@@ -112,10 +112,10 @@ class ExposedModels:
                 _log.warning("engine %r can't be asked for the model %r: %s", engine.name, name, error)
                 silent = True
                 continue
-            self._clients.append(client)
             card = _named(name, cards)
             if card is not None:
                 return self._keep(name, client, card, engine)
+            await client.close()
             seen.append(f"{client.url} has {', '.join(repr(it.id) for it in cards[:8]) or 'none'}")
         if seen and not silent:
             raise NotThere(f"No engine has a model {name!r} to expose: {'; '.join(seen)}.")
@@ -129,9 +129,17 @@ class ExposedModels:
         if not self.on_local_engine:
             return [engine for engine in engines if engine.urls]
         local = self._students.get(self._settings.student).served
-        return [local.student.engine] if local is not None and local.student.engine.urls else []
+        if local is None:
+            return []
+        if not local.student.engine.urls:
+            raise NotThere(
+                f"{name!r} can't be exposed: only models of servers can, and the student is a hosted model. "
+                "[engines.NAME] with urls adds a server."
+            )
+        return [local.student.engine]
 
     def _keep(self, name: str, client: EngineClient, card: ModelCard, engine: EngineSettings) -> ExposedModel:
+        self._clients.append(client)
         client.model = card.id
         fingerprint = fingerprint_of_name(card.id)
         student = Student(client, fingerprint, replace(engine, model=card.id), name, card.max_model_len)

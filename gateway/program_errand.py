@@ -12,6 +12,7 @@ from gateway.accounting.cost import MeteredStudent
 from gateway.accounting.trace import Trace
 from gateway.catalog import Catalog
 from gateway.completion import Call, Response, chat_completion, complete
+from gateway.constraint import constraint
 from gateway.errand import Account
 from gateway.errors import CheckBroken, GatewayError, Header, OutputInvalid, RequestInvalid
 from gateway.exchange import Limits
@@ -58,8 +59,7 @@ class ResponsesSpeech:
         return ResponseEvents(call, ResponseObject(call, self.repeated))
 
     def told(self, error: GatewayError) -> None:
-        if isinstance(error, RequestInvalid):
-            in_responses_words(error)
+        in_responses_words(error)
 
 
 class ProgramErrand:
@@ -103,10 +103,13 @@ class ProgramErrand:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the operator lets requests do: lose parts in silence, see prompts and raw replies when traced."""
+    """What the operator decides for all requests: whether they may lose parts in silence, whether traced ones
+    show prompts and raw replies, whether students are held to their programs' format.
+    """
 
     strict: bool = False
     trace: bool = False
+    constrain: bool = False
 
 
 class Programs:
@@ -130,6 +133,8 @@ class Programs:
 
     def _call(self, id: str, request: ChatRequest, headers: Sequence[Header], started: float) -> Call:
         runnable, served, student = self._catalog.find(request.model)
+        if self._rules.constrain:
+            request.upstream |= constraint(runnable, student)
         metered = MeteredStudent(student, request.max_tokens, self._trace(headers))
         return Call(id, started, request, runnable, served, metered)
 

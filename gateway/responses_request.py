@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.errors import RequestInvalid
+from gateway.errors import GatewayError, RequestInvalid
 from gateway.protocol import ChatRequest, apply_policy, read_object, request_from
 from gateway.responses_policy import ALSO_TAKEN, RESPONSES
 
@@ -57,7 +57,7 @@ def read_responses_request(data: bytes, largest_messages: int) -> tuple[ChatRequ
     return request, Repeated(**{**repeated, "format": wanted})
 
 
-def in_responses_words(error: RequestInvalid) -> RequestInvalid:
+def in_responses_words(error: GatewayError) -> GatewayError:
     """An error that names a chat's field by that of a Responses request."""
     for chats, ours in (("response_format", "text.format"), ("messages", "input")):
         error.message = error.message.replace(f"'{chats}", f"'{ours}")

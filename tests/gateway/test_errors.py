@@ -170,7 +170,7 @@ def test_a_body_that_is_too_large_is_413(gateway: RunningGateway) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/v1/chat/completions", 405), ("POST", "/v1/completions", 404), ("GET", "/", 404),
+    [("GET", "/v1/chat/completions", 405), ("POST", "/v1/audio/speech", 404), ("GET", "/", 404),
      ("GET", "/v1/models/nope", 404), ("DELETE", "/v1/models", 405), ("GET", "/metrics", 404)],
 )  # fmt: skip
 def test_other_paths_get_openai_error_bodies(

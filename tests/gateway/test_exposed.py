@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,10 @@ def test_without_a_configured_server_it_is_the_local_engines_model(
     settings = settings_of(tmp_path, f'home = "{tmp_path}"\nexpose = ["tiny"]')
     with running_gateway(settings) as gateway:
         assert ask(gateway.url, "tiny").status_code == 200
+
+
+def test_a_hosted_students_model_can_not_be_exposed(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, 'student = "openai/gpt-4.1"\nexpose = ["gpt-4.1"]')
+    hosted = replace(settings, keys={"openai": "sk-test"})
+    with pytest.raises(StartFailed, match="only models of servers can, and the student is a hosted model"):
+        start(hosted)

@@ -179,6 +179,16 @@ def test_a_schema_that_can_not_be_met_is_told_under_its_own_name(client: OpenAI)
     assert "'text.format'" in str(caught.value) and "response_format" not in str(caught.value)
 
 
+def test_an_answer_that_does_not_fit_the_schema_is_told_so_too(client: OpenAI, upstream: Upstream) -> None:
+    schema = {"type": "object", "properties": {"answer": {"type": "string", "maxLength": 3}}}
+    wanted: Any = {"format": {"type": "json_schema", "name": "short", "schema": schema}}
+    with pytest.raises(InternalServerError, match=r"does not fit the schema of 'text\.format'"):
+        client.responses.create(model="quiz", input=QUESTION, text=wanted)
+    *_, failed = client.responses.create(model="quiz", input=QUESTION, text=wanted, stream=True)
+    assert failed.type == "response.failed" and failed.response.error is not None
+    assert "'text.format'" in failed.response.error.message
+
+
 def test_a_reply_that_was_cut_is_incomplete(client: OpenAI, upstream: Upstream) -> None:
     upstream.script = Script(REPLY[:50], finish_reason="length")
     response = client.responses.create(model="quiz", input=QUESTION)
