@@ -68,6 +68,8 @@ class GatewaySettings:
     strict: bool = False
     trace: bool = False
     """Whether a traced request may see prompts and raw replies."""
+    constrain: bool = False
+    """Whether students on vLLM are held to their programs' format."""
     allow_origins: tuple[str, ...] = ()
     allow_credentials: bool = False
 

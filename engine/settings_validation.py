@@ -61,6 +61,7 @@ class Gateway(_Table):
     metrics_port: Port = 9091
     strict: bool = False
     trace: bool = False
+    constrain: bool = False
     allow_origins: Names = ()
     allow_credentials: bool = False
 

@@ -60,6 +60,11 @@ def main() -> None:
     default=None,
     help="Let clients that trace a request see its prompts and raw replies.",
 )
+@click.option(
+    "--constrain/--free",
+    default=None,
+    help="Hold students on vLLM to their programs' format while they write.",
+)
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file. [./smallforge.toml]")
 def serve(config: Path | None, **flags: Any) -> None:
     """Serve every release in a folder, following what `compiler` writes and promotes."""
@@ -74,7 +79,7 @@ def serve(config: Path | None, **flags: Any) -> None:
 
 def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Flags under the names of the configuration file; unset flags override nothing."""
-    own = ("host", "port", "metrics_port", "strict", "trace")
+    own = ("host", "port", "metrics_port", "strict", "trace", "constrain")
     gateway = {name: flags[name] for name in own if flags[name] is not None}
     if flags["allow_origin"]:
         gateway["allow_origins"] = list(flags["allow_origin"])
