@@ -130,3 +130,11 @@ def test_a_client_that_leaves_ends_all_of_them(client: OpenAI, upstream: Upstrea
     assert upstream.stalled.wait(5)
     stream.close()
     assert upstream.abandoned.wait(5)
+
+
+def test_a_raw_stream_has_the_headers_and_the_same_chunks(client: OpenAI) -> None:
+    raw = client.chat.completions.with_raw_response.create(model="quiz", messages=ASK, n=2, stream=True)
+    assert raw.headers["x-smallforge-release"].startswith("quiz@")
+    chunks = list(raw.parse())
+    assert {chunk.id for chunk in chunks} == {raw.headers["x-request-id"]}
+    assert {choice.index for chunk in chunks for choice in chunk.choices} == {0, 1}
