@@ -92,11 +92,12 @@ class House:
     gateway: str
     metrics: str
 
-    def run(self, *command: str, code: int = 0) -> str:
+    def run(self, *command: str, code: int = 0, surroundings: Mapping[str, str] = NONE) -> str:
         """The output of one of our commands, which must end with `code`."""
         done = subprocess.run(
             [str(BIN / command[0]), *command[1:]],
             cwd=self.folder,
+            env={**os.environ, **surroundings},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
