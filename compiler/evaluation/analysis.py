@@ -6,7 +6,7 @@ higher, and lower, than the unoptimised program's answer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import dspy
@@ -35,13 +35,14 @@ KINDS: dict[Fault | None, str] = {
 
 def analyse(examples: Sequence[dspy.Example], before: Sequence[Answer], after: Sequence[Answer]) -> Analysis:
     """All of them in the order of the examples; the largest group comes first."""
+    outputs = {name for answer in (*before, *after) for name in answer.outputs}
     failing: dict[str, list[int]] = {}
     for index, answer in enumerate(after):
         if answer.fault is not None or answer.score < GOOD_ENOUGH:
             failing.setdefault(KINDS[answer.fault], []).append(index)
     groups = [
         FailureGroup(
-            kind, len(found), tuple(_failure(i, examples[i], after[i]) for i in _worst(found, after))
+            kind, len(found), tuple(_failure(i, examples[i], after[i], outputs) for i in _worst(found, after))
         )
         for kind, found in sorted(failing.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
@@ -59,13 +60,16 @@ def _changed(ids: Sequence[int]) -> Changed:
     return Changed(len(ids), tuple(ids[:MOST_IDS]))
 
 
-def _failure(index: int, example: dspy.Example, answer: Answer) -> Failure:
+def _failure(index: int, example: dspy.Example, answer: Answer, outputs: Collection[str]) -> Failure:
     said = answer.steps[-1].text if answer.steps and not answer.outputs else ""
+    labels = dict(example.labels().items())
+    # Rows may hold more than anyone predicts: an id, where they come from.
+    expected = {name: value for name, value in labels.items() if name in outputs} or labels
     got = {name: answer.outputs[name] for name in _compared(example, answer)} or said
     return Failure(
         id=index,
         inputs=shortened(dict(example.inputs().items()), _LONGEST_INPUT),
-        expected=shortened(dict(example.labels().items()), _LONGEST_OUTPUT),
+        expected=shortened(expected, _LONGEST_OUTPUT),
         got=shortened(got, _LONGEST_OUTPUT),
         feedback=shortened(answer.feedback or answer.error or "", _LONGEST_OUTPUT),
     )

@@ -54,3 +54,12 @@ def test_long_values_and_several_fields_fit_a_line() -> None:
 
 def test_without_failures_there_is_nothing_to_show() -> None:
     assert analyse(sums(2), [RIGHT] * 2, [RIGHT] * 2).groups == ()
+
+
+def test_what_was_expected_is_what_is_predicted_and_nothing_else_of_a_row() -> None:
+    row = dspy.Example(id="bible-1", question="?", answer="5", source="far away").with_inputs("question")
+    lost = Answer(0.0, fault="unparseable")
+    (group,) = analyse([row, row], [RIGHT, RIGHT], [lost, RIGHT]).groups
+    assert group.examples[0].expected == "5"
+    (group,) = analyse([row], [lost], [lost]).groups
+    assert group.examples[0].expected == "id: bible-1; answer: 5; source: far away"
