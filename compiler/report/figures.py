@@ -6,10 +6,13 @@ lies under its name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Figures = Iterator[tuple[str, Any]]
+_NO_NAME = re.compile(r"[^\w.:-]+")
+_LONGEST = 150
 _SPENT = ("calls", "prompt_tokens", "completion_tokens", "usd", "seconds")
 
 
@@ -40,6 +43,11 @@ def slug(name: str) -> str:
     return name.replace("-", "_").replace(" ", "_")
 
 
+def _plain(part: str) -> str:
+    """A part's name without what MLflow takes in no name: `token_f1(answer)` as `token_f1_answer`."""
+    return _NO_NAME.sub("_", part)[:_LONGEST].strip("_.") or "part"
+
+
 def _main(scores: Mapping[str, Any]) -> Figures:
     before, after, test = (scores.get(name, {}) for name in ("before", "after", "difference"))
     for prefix, summary in (("test", after), ("baseline", before)):
@@ -62,7 +70,7 @@ def _contender(contender: Mapping[str, Any]) -> Figures:
     name = slug(contender["name"])
     for key, value in contender["summary"].items():
         if key == "parts":
-            yield from ((f"{name}/parts/{part}", mean) for part, mean in value.items())
+            yield from ((f"{name}/parts/{_plain(part)}", mean) for part, mean in value.items())
         else:
             yield f"{name}/{_SCORE.get(key, key)}", value
     against = contender.get("against") or {}

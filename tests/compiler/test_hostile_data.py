@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -128,6 +129,26 @@ def test_strange_rows_can_be_searched_through(optimizer: str, student: Reciter, 
     done = build(server, task, train, test, "--optimizer", optimizer, "--set", arguments)
     assert done.exit_code == 0 and "Lowered to" in done.stdout, done.output
     assert scores("releases") == [(1.0, None)] * len(test)
+
+
+def test_releases_measured_on_strange_rows_are_tracked_compared_and_promoted(
+    student: Reciter, server: Server, mlflow_database: Path
+) -> None:
+    task = TASKS["hotpotqa"]
+    train, test = [*task.hostile("train").values()], [*task.hostile("test").values()]
+    student.learn([*train, *good(task, "dev", 5), *test])
+    Path(".smallforge").mkdir()
+    shutil.copy(mlflow_database, ".smallforge")
+    address = f"sqlite:///{Path('.smallforge/mlflow.db').absolute()}"
+    for how in (["none"], ["LabeledFewShot", "--set", "k=3"]):
+        done = build(server, task, train, test, "--optimizer", *how, "--mlflow-uri", address)
+        assert done.exit_code == 0 and "failed" not in done.stderr, done.output
+    assert "finished" in run("runs", "hotpotqa", "--mlflow-uri", address).stdout
+    both = ["--student-a", server.url, "--student-b", server.url]
+    compared = run("compare", "hotpotqa", "hotpotqa@candidate", "--data", "test.jsonl", *both)
+    assert compared.exit_code == 0, compared.output
+    refused = run("promote", "hotpotqa@candidate", "--mlflow-uri", "off")
+    assert refused.exit_code == 3 and "not better than the champion" in refused.stderr, refused.output
 
 
 def test_rows_that_stand_twice_stay_in_one_part(student: Reciter, server: Server) -> None:

@@ -14,6 +14,13 @@ def test_the_main_figures_have_plain_names_and_contenders_their_own() -> None:
     assert "usd_per_answer" not in figures and "baseline_score" not in figures
 
 
+def test_parts_have_names_that_mlflow_takes() -> None:
+    parts = {"exact_match(answer, normalised)": 0.5, "fact (2)": 1.0, "a/../b": 0.0, "": 0.1, "x" * 300: 0.2}
+    contender = {"name": "compiled", "summary": {"parts": parts}}
+    named = [name.removeprefix("compiled/parts/") for name in figures_of({"contenders": [contender]})]
+    assert named == ["exact_match_answer_normalised", "fact_2", "a_.._b", "part", "x" * 150]
+
+
 def test_what_each_phase_took_of_each_model_is_told() -> None:
     phase = {"phase": "optimise", "role": "teacher", "calls": 7, "usd": None}
     figures = figures_of({"spent": {"calls": 9, "usd": 0.5, "phases": [phase]}})
