@@ -105,9 +105,11 @@ def _check_fields(asked: NewProgram, rows: Sequence[Row]) -> None:
             raise NewProgramRefused(
                 f"field {wanted!r} can't be a field of a program: rename it to a Python name"
             )
-    missing = [row.number for row in rows if row.values.get(asked.answer) is None]
+    missing = [row.place for row in rows if row.values.get(asked.answer) is None]
     if missing:
-        raise DataInvalid([f"{asked.data.name} line {n}: field {asked.answer!r} is missing" for n in missing])
+        raise DataInvalid(
+            [f"{asked.data.name} {place}: field {asked.answer!r} is missing" for place in missing]
+        )
 
 
 def _sketch(asked: NewProgram, columns: Mapping[str, Sequence[Any]], notes: list[str]) -> Sketch:

@@ -86,7 +86,7 @@ def read_corpus(path: Path) -> list[Passage]:
         else:
             passages.append(Passage(*texts))
             wrong = [] if texts[0].strip() else ["field 'title' is empty"]
-        mistakes += [f"{path.name} line {row.number}: {problem}" for problem in wrong]
+        mistakes += [f"{path.name} {row.place}: {problem}" for problem in wrong]
     if mistakes:
         raise DataInvalid(mistakes)
     return list(dict.fromkeys(passages))
