@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
 from gateway.accounting.cost import MeteredStudent
@@ -27,6 +26,15 @@ FinishReason = Literal["stop", "length", "content_filter"]
 class Response(NamedTuple):
     body: bytes
     headers: list[Header]
+
+
+def cost_headers(student: MeteredStudent) -> list[Header]:
+    """What the engine's work cost so far; nothing where that can't be known."""
+    return [] if student.usd is None else [(b"x-smallforge-cost-usd", b"%.12f" % student.usd)]
+
+
+def overhead_header(student: MeteredStudent, started: float) -> Header:
+    return b"x-smallforge-overhead-ms", b"%.3f" % (student.overhead(started) * 1000)
 
 
 @dataclass(slots=True)
@@ -68,17 +76,12 @@ class Call:
             headers.append((b"x-smallforge-ignored", header_names(self.request.ignored)))
         return headers
 
-    def cost_headers(self) -> list[Header]:
-        """What the engine's work cost so far; nothing where that can't be known."""
-        usd = self.student.usd
-        return [] if usd is None else [(b"x-smallforge-cost-usd", b"%.12f" % usd)]
-
     def about(self) -> dict[str, Any]:
         """What the request took so far, with its steps where they were asked for."""
         about = {
             "release": self.runnable.release,
             "cost_usd": self.student.usd,
-            "overhead_ms": round(self.overhead() * 1000, 3),
+            "overhead_ms": round(self.student.overhead(self.started) * 1000, 3),
         }
         trace = self.student.trace
         return about if trace is None else {**about, "steps": trace.as_list()}
@@ -91,10 +94,6 @@ class Call:
         if attempts > 1:
             self.runnable.metrics.check_retries.inc(attempts - 1)
 
-    def overhead(self) -> float:
-        """Seconds so far that were not spent on the engine."""
-        return max(0.0, perf_counter() - self.started - self.student.seconds)
-
 
 WriteBody = Callable[[Call, Sequence[Outcome]], dict[str, Any]]
 """Shapes the reply to a call as one of OpenAI's protocols has it."""
@@ -106,9 +105,9 @@ async def complete(call: Call, strict: bool, write: WriteBody) -> Response:
     body = write(call, outcomes)
     for outcome in outcomes:
         call.count_retries(outcome.attempts)
-    headers = [*call.headers(), *call.cost_headers()]
+    headers = [*call.headers(), *cost_headers(call.student)]
     encoded = write_json(body)
-    headers.append((b"x-smallforge-overhead-ms", b"%.3f" % (call.overhead() * 1000)))
+    headers.append(overhead_header(call.student, call.started))
     return Response(encoded, headers)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,14 +11,14 @@ from starlette.types import Send
 from gateway.accounting.cost import MeteredStudent
 from gateway.accounting.trace import Trace
 from gateway.catalog import Catalog
-from gateway.completion import Call, Response, chat_completion, complete
+from gateway.completion import Call, Response, chat_completion, complete, cost_headers
 from gateway.constraint import constraint
 from gateway.errand import Account
 from gateway.errors import CheckBroken, GatewayError, Header, OutputInvalid, RequestInvalid
 from gateway.exchange import Limits
-from gateway.protocol import ChatRequest, new_completion_id, read_request
+from gateway.protocol import ChatRequest, new_id, read_object, request_from
 from gateway.response_events import ResponseEvents
-from gateway.responses import ResponseObject, new_response_id
+from gateway.responses import ResponseObject
 from gateway.responses_request import Repeated, in_responses_words, read_responses_request
 from gateway.streaming import Chunks, Writer, stream
 from programs.execution import Outcome
@@ -84,7 +84,7 @@ class ProgramErrand:
         return await complete(self.call, self._strict, self._speech.body)
 
     def headers(self) -> list[Header]:
-        paid = self.call.cost_headers() if self.call.student.calls else []
+        paid = cost_headers(self.call.student) if self.call.student.calls else []
         return [*self.call.headers(), *paid]
 
     def failed(self, error: GatewayError) -> None:
@@ -122,13 +122,17 @@ class Programs:
         self._chat = ChatSpeech()
 
     async def chat(self, data: bytes, headers: Sequence[Header], started: float) -> ProgramErrand:
-        request = read_request(data, self._limits.messages)
-        call = self._call(new_completion_id(), request, headers, started)
+        return self.chat_of(read_object(data), headers, started)
+
+    def chat_of(self, body: Mapping[str, Any], headers: Sequence[Header], started: float) -> ProgramErrand:
+        """The same of a body that was read."""
+        request = request_from(body, self._limits.messages)
+        call = self._call(new_id("chatcmpl-"), request, headers, started)
         return ProgramErrand(call, self._chat, self._rules.strict)
 
     async def responses(self, data: bytes, headers: Sequence[Header], started: float) -> ProgramErrand:
         request, repeated = read_responses_request(data, self._limits.messages)
-        call = self._call(new_response_id(), request, headers, started)
+        call = self._call(new_id("resp_"), request, headers, started)
         return ProgramErrand(call, ResponsesSpeech(repeated), self._rules.strict)
 
     def _call(self, id: str, request: ChatRequest, headers: Sequence[Header], started: float) -> Call:

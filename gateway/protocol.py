@@ -85,15 +85,6 @@ def _known_sum(one: int | None, other: int | None) -> int | None:
     return one if other is None else other + (one or 0)
 
 
-def read_request(data: bytes, largest_messages: int) -> ChatRequest:
-    """The request in a body.
-
-    Raises:
-        RequestInvalid: no JSON object, a field of the wrong type or out of range, or one that is refused.
-    """
-    return request_from(read_object(data), largest_messages)
-
-
 def read_object(data: bytes) -> dict[str, Any]:
     """The JSON object in a body. Raises RequestInvalid."""
     try:
@@ -106,7 +97,11 @@ def read_object(data: bytes) -> dict[str, Any]:
 
 
 def request_from(body: Mapping[str, Any], largest_messages: int) -> ChatRequest:
-    """What a chat's body asks for. Raises RequestInvalid."""
+    """What a chat's body asks for.
+
+    Raises:
+        RequestInvalid: a field of the wrong type or out of range, or one that is refused.
+    """
     given, ignored = apply_policy(body)
     request = ChatRequest(_required(given, "model"), given.get("messages", []), ignored=ignored)
     request.inputs = given.get("inputs")
@@ -190,8 +185,9 @@ def header_names(names: list[str]) -> bytes:
     return ", ".join(dict.fromkeys(plain)).encode()
 
 
-def new_completion_id() -> str:
-    return "chatcmpl-" + os.urandom(12).hex()
+def new_id(prefix: str) -> str:
+    """A request's own name; `prefix` is OpenAI's word for its kind."""
+    return prefix + os.urandom(12).hex()
 
 
 def answer_text(value: Any) -> str:

@@ -4,7 +4,6 @@ back as it is.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -18,19 +17,13 @@ from engine.errors import EngineRequestRefused, EngineUnreachable
 from engine.passing import Passing
 from gateway.accounting.cost import MeteredStudent
 from gateway.catalog import Catalog
-from gateway.completion import Response
-from gateway.errand import Account, Understand
+from gateway.completion import Response, cost_headers, overhead_header
+from gateway.errand import Account, Errand, Understand
 from gateway.errors import GatewayError, Header, ModelUnknown, RequestInvalid, as_gateway_error
 from gateway.exposed import ExposedModel, ExposedModels
 from gateway.program_errand import Programs
-from gateway.protocol import read_object
-from gateway.streaming import error_event
-
-_STREAM: list[Header] = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+from gateway.protocol import new_id, read_object
+from gateway.streaming import STREAM_HEADERS, error_event
 
 
 @dataclass(slots=True)
@@ -63,12 +56,10 @@ class RawErrand:
             raise told from error
         if data is None:
             return b""
-        overhead = max(0.0, perf_counter() - self.started - self.student.seconds)
-        return Response(data, [*self.headers(), (b"x-smallforge-overhead-ms", b"%.3f" % (overhead * 1000))])
+        return Response(data, [*self.headers(), overhead_header(self.student, self.started)])
 
     def headers(self) -> list[Header]:
-        usd = self.student.usd if self.student.calls else None
-        paid = [] if usd is None else [(b"x-smallforge-cost-usd", b"%.12f" % usd)]
+        paid = cost_headers(self.student) if self.student.calls else []
         return [(b"x-request-id", self.id), *paid]
 
     def failed(self, error: GatewayError) -> None:
@@ -102,13 +93,11 @@ class RawErrand:
                     if not begun:
                         begun = True
                         self.model.metrics.first_token_seconds.observe(perf_counter() - self.started)
-                        await send({"type": "http.response.start", "status": 200, "headers": self._begin()})
+                        headers = [*STREAM_HEADERS, (b"x-request-id", self.id)]
+                        await send({"type": "http.response.start", "status": 200, "headers": headers})
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
                 finally:
                     self.student.wait()
-
-    def _begin(self) -> list[Header]:
-        return [*_STREAM, (b"x-request-id", self.id)]
 
 
 class RawRequests:
@@ -139,15 +128,12 @@ class RawRequests:
         if not self._models.names:
             return programs.chat
 
-        async def understand(data: bytes, headers: Sequence[Header], started: float) -> Any:
-            try:
-                body = orjson.loads(data)
-            except orjson.JSONDecodeError:
-                body = None
-            model = body.get("model") if isinstance(body, dict) else None
+        async def understand(data: bytes, headers: Sequence[Header], started: float) -> Errand:
+            body = read_object(data)
+            model = body.get("model")
             if isinstance(model, str) and model in self._models.names:
                 return await self._errand("/v1/chat/completions", data, body, started)
-            return await programs.chat(data, headers, started)
+            return programs.chat_of(body, headers, started)
 
         return understand
 
@@ -155,10 +141,8 @@ class RawRequests:
         model = await self._models.find(body["model"])
         if model.client.model != model.name:
             data = orjson.dumps({**body, "model": model.client.model})
-        request_id = b"req_" + os.urandom(12).hex().encode()
-        return RawErrand(
-            request_id, started, path, data, model, self._models, MeteredStudent(model.served, None)
-        )
+        student = MeteredStudent(model.served, None)
+        return RawErrand(new_id("req_").encode(), started, path, data, model, self._models, student)
 
     def _unknown(self, model: str) -> ModelUnknown:
         if model in self._catalog.models:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,10 +30,6 @@ _ALWAYS: Mapping[str, Any] = {
     "top_logprobs": 0,
     "truncation": "disabled",
 }
-
-
-def new_response_id() -> str:
-    return "resp_" + os.urandom(12).hex()
 
 
 @dataclass(frozen=True)

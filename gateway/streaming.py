@@ -16,15 +16,15 @@ import orjson
 from starlette.types import Send
 
 from gateway.accounting.run import MeteredRun
-from gateway.completion import Call, finish_reason
-from gateway.errors import GatewayError, InternalFault
+from gateway.completion import Call, cut_at, finish_reason
+from gateway.errors import GatewayError, Header, InternalFault
 from gateway.interleaving import interleaved
 from gateway.protocol import ChatRequest, answer_text
 from programs.execution import Executor, Outcome
 from programs.json_values import write_json
 from programs.reader import FieldDelta
 
-_HEADERS = [
+STREAM_HEADERS: list[Header] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
@@ -60,7 +60,9 @@ async def stream(call: Call, send: Send, strict: bool, writer: Writer) -> bytes:
     """
     async with aclosing(_pieces(call, call.inputs(strict))) as pieces:
         first = await anext(pieces)
-        await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *call.headers()]})
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *call.headers()]}
+        )
         beginning = writer.openings() + writer.piece(*first)
         await send({"type": "http.response.body", "body": beginning, "more_body": True})
         async for choice, piece in pieces:
@@ -214,10 +216,10 @@ class StopCutter:
         if self._stopped:
             return ""
         text = self._held + text
-        found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
-        if found:
+        cut = cut_at(text, self._stops)
+        if len(cut) < len(text):
             self._stopped, self._held = True, ""
-            return text[: min(found)]
+            return cut
         keep = max(_overlap(text, stop) for stop in self._stops)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

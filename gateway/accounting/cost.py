@@ -71,6 +71,10 @@ class MeteredStudent:
         self.usd = None if cost is None or self.usd is None else self.usd + cost
         return cost
 
+    def overhead(self, started: float) -> float:
+        """Seconds since a time of perf_counter that were not spent on the engine."""
+        return max(0.0, perf_counter() - started - self.seconds)
+
     def _cost(self, mark: Mark, usage: Usage | None) -> float | None:
         meter, price = self.served.meter, self.served.price
         if meter is not None:

@@ -8,18 +8,18 @@ import orjson
 import pytest
 
 from gateway.errors import RequestInvalid
-from gateway.protocol import ChatRequest, answer_text, header_names, read_request
+from gateway.protocol import ChatRequest, answer_text, header_names, read_object, request_from
 
 ASK: dict[str, Any] = {"model": "quiz", "messages": [{"role": "user", "content": "hi"}]}
 
 
 def _read(**fields: Any) -> ChatRequest:
-    return read_request(orjson.dumps({**ASK, **fields}), 100)
+    return request_from(read_object(orjson.dumps({**ASK, **fields})), 100)
 
 
 def _refused(data: bytes) -> RequestInvalid:
     with pytest.raises(RequestInvalid) as caught:
-        read_request(data, 100)
+        request_from(read_object(data), 100)
     return caught.value
 
 
@@ -121,7 +121,7 @@ def test_a_required_field_is_named_when_it_is_missing(missing: str) -> None:
 
 
 def test_messages_may_be_missing_when_inputs_are_given() -> None:
-    request = read_request(orjson.dumps({"model": "quiz", "inputs": {"question": "hi"}}), 100)
+    request = request_from({"model": "quiz", "inputs": {"question": "hi"}}, 100)
     assert (request.inputs, request.messages) == ({"question": "hi"}, [])
 
 
