@@ -34,13 +34,8 @@ def is_commit(revision: str) -> bool:
     return _COMMIT.fullmatch(revision) is not None
 
 
-def cache_folder() -> Path:
-    """Where Hugging Face's tools, the engines among them, keep what they fetch on this machine."""
-    return cache_folder_of(os.environ)
-
-
-def cache_folder_of(variables: Mapping[str, str]) -> Path:
-    """The same by the variables that these tools go by."""
+def cache_folder(variables: Mapping[str, str] = os.environ) -> Path:
+    """Where Hugging Face's tools, the engines among them, keep what they fetch, by their own variables."""
     named = variables.get("HF_HUB_CACHE") or variables.get("HUGGINGFACE_HUB_CACHE")
     if named:
         return _expanded(named)

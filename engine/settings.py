@@ -20,6 +20,8 @@ from engine.settings_validation import validated
 
 EngineKind = Literal["vllm", "lmstudio", "openai"]
 StudentCheck = Literal["strict", "warn"]
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Hosts that only this machine can reach."""
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 
 

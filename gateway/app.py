@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import BaseRoute, Route
 
-from engine.settings import GatewaySettings, Settings
+from engine.settings import LOOPBACK, GatewaySettings, Settings
 from gateway.catalog import Catalog
 from gateway.cors import CrossOrigin
 from gateway.errors import GatewayError, RouteUnknown, StartFailed, as_gateway_error
@@ -31,7 +31,6 @@ from gateway.routes import Endpoint, Readiness, health_router
 from gateway.students import Students
 
 _log = logging.getLogger(__name__)
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,8 @@ def create_app(
     app.state.exposed = exposed
     app.state.metrics = metrics
     raw = RawRequests(exposed, catalog)
-    programs = Programs(catalog, limits, _rules(settings.gateway))
+    rules = Rules(settings.gateway.strict, settings.gateway.trace, settings.gateway.constrain)
+    programs = Programs(catalog, limits, rules)
     # First, and beside FastAPI's own request handling: these are the paths that have to be fast.
     app.router.routes[:0] = _asking_routes(raw, programs, metrics, limits)
     app.include_router(listing_router(catalog, exposed))
@@ -133,9 +133,9 @@ def _keep_out(app: FastAPI, gateway: GatewaySettings) -> None:
     """Pages that the operator did not name read nothing; strange names of this machine are not answered."""
     if gateway.allow_origins:
         app.add_middleware(CrossOrigin, origins=gateway.allow_origins, credentials=gateway.allow_credentials)
-    if gateway.host in _LOOPBACK:
+    if gateway.host in LOOPBACK:
         # A page on the web may point its own host name at this machine.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOOPBACK, "[::1]"], www_redirect=False)
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"], www_redirect=False)
 
 
 def _check_names(catalog: Catalog) -> None:
@@ -145,10 +145,6 @@ def _check_names(catalog: Catalog) -> None:
             f"{names} can't be exposed: a release in the releases folder has that name. Take it out of "
             "`expose`, or build the program under another name."
         )
-
-
-def _rules(gateway: GatewaySettings) -> Rules:
-    return Rules(gateway.strict, gateway.trace, gateway.constrain)
 
 
 async def _keep_current(catalog: Catalog, students: Students, seconds: float) -> None:

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from gateway.students import ServedStudent, Students
 from programs.aliases import Aliases, read_aliases
 from programs.errors import DataInvalid, ProgramError, ReleaseError, ReleaseInvalid
 from programs.execution import Executor
+from programs.output_pattern import output_pattern
 from programs.release import FILES, Identity, Release, read_release
 from programs.scripture import Tables, open_tables
 from programs.verses import AddVerses, verse_adder_from
@@ -59,6 +60,11 @@ class Runnable:
     streams: bool
     """Whether an answer's texts come while the engine writes them, or all at the end."""
     created: int
+
+    @cached_property
+    def pattern(self) -> str:
+        """What its replies match, for engines that can hold a model to that."""
+        return output_pattern(self.executor.outputs)
 
 
 @dataclass(frozen=True)

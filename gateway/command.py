@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from engine.errors import EngineError, SettingsInvalid
-from engine.settings import Settings, read_settings
+from engine.settings import LOOPBACK, Settings, read_settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -118,7 +117,7 @@ def _serve(settings: Settings, shared: Path) -> int:
         _fail(
             f"Can't listen on {gateway.host}:{gateway.port}: {error.strerror}; --port names another port.", 2
         )
-    if gateway.host not in _LOOPBACK:
+    if gateway.host not in LOOPBACK:
         click.echo(f"Anyone who can reach {gateway.host} can use this gateway: it asks for no key.", err=True)
     app = create_app(settings, shared_metrics=shared, progress=lambda line: click.echo(line, err=True))
     try:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from gateway.catalog import Runnable
 from gateway.students import ServedStudent
-from programs.output_pattern import output_pattern
 
 
 def constraint(runnable: Runnable, student: ServedStudent) -> dict[str, object]:
     """vLLM's own parameter; nothing for other engines and for programs that are more than one format."""
     if runnable.identity.kind == "interpreted" or student.student.engine.kind != "vllm":
         return {}
-    return {"structured_outputs": {"regex": output_pattern(runnable.executor.outputs)}}
+    return {"structured_outputs": {"regex": runnable.pattern}}

@@ -84,8 +84,8 @@ def exposed_card(name: str, found: ExposedModel | None) -> Card:
         price = found.served.price
         per_token = {} if price is None else asdict(price)
         about |= {"context_tokens": found.served.student.context_tokens}
-        about |= {name: per_token.get(name) for name in _PER_TOKEN}
-    known = {name: value for name, value in about.items() if value is not None or name == "reason"}
+        about |= {key: per_token.get(key) for key in _PER_TOKEN}
+    known = {key: value for key, value in about.items() if value is not None or key == "reason"}
     return {"id": name, "object": "model", "created": 0, "owned_by": "engine", "smallforge": known}
 
 

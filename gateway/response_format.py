@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.errors import RequestInvalid, SchemaBroken
@@ -23,13 +23,15 @@ class JsonFormat:
     """Content as JSON; without a schema every object of outputs will do."""
 
     schema: JsonSchema | None = None
+    root: Mapping[str, Any] = field(default_factory=dict)
+    """What the schema says of the object as a whole."""
 
     def refuse_unmeetable(self, outputs: Sequence[Field]) -> None:
         """Raises RequestInvalid where no run of a program with these outputs could meet the schema."""
         if self.schema is None:
             return
         try:
-            why = SchemaFit(self.schema).never(_root_of(self.schema), outputs)
+            why = SchemaFit(self.schema).never(self.root, outputs)
         except SchemaUnusable as error:
             raise _unusable(error) from error
         if why is not None:
@@ -47,9 +49,8 @@ class JsonFormat:
         """
         if self.schema is None:
             return write_json(dict(outputs)).decode()
-        root = _root_of(self.schema)
-        others = root.get("additionalProperties") is not False
-        named = root.get("properties", {})
+        others = self.root.get("additionalProperties") is not False
+        named = self.root.get("properties", {})
         data = write_json({name: value for name, value in outputs.items() if others or name in named})
         try:
             # What is checked is what is sent: JSON knows fewer kinds of values than a program.
@@ -80,10 +81,9 @@ def read_response_format(value: Mapping[str, Any]) -> JsonFormat | None:
     given = wanted.get("schema")
     try:
         schema = JsonSchema({"type": "object"} if given is None else given)
-        _root_of(schema)
+        return JsonFormat(schema, _root_of(schema))
     except SchemaUnusable as error:
         raise _unusable(error) from error
-    return JsonFormat(schema)
 
 
 def _root_of(schema: JsonSchema) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.home import EngineHome
-from engine.hub_cache import cache_folder_of, cached_snapshot, is_hub_name, repository
+from engine.hub_cache import cache_folder, cached_snapshot, is_hub_name, repository
 from engine.launch import Address, launch
 from engine.model_files import find_model
 from engine.recipes import RECIPES
@@ -96,7 +96,7 @@ def test_a_shorter_context_takes_less_memory(tmp_path: Path) -> None:
     ],
 )
 def test_the_cache_is_where_its_own_tools_look(variables: dict[str, str], folder: str) -> None:
-    assert cache_folder_of(variables) == Path(folder)
+    assert cache_folder(variables) == Path(folder)
 
 
 @pytest.mark.parametrize(
