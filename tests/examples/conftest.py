@@ -15,6 +15,7 @@ from programs.metrics import exact_match, token_f1, weighted_sum
 from programs.plan import Field, Message
 from programs.program import Chat, Sampling
 from tests.compiler.scripted import Adder, Bound, program, request
+from tests.gateway.conftest import _upstream, upstream
 from tests.gateway.serving import (
     RunningGateway,
     fingerprint_of,
@@ -23,7 +24,9 @@ from tests.gateway.serving import (
     running_gateway,
     settings_for,
 )
-from tests.gateway.upstream import Upstream, running_upstream
+from tests.gateway.upstream import Upstream
+
+__all__ = ["_upstream", "upstream"]  # fixtures
 
 
 @pytest.fixture(scope="session")
@@ -44,19 +47,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def evidence(built: Path) -> Build:
     return newest_build("sums", built)
-
-
-@pytest.fixture(scope="session")
-def _upstream() -> Iterator[Upstream]:
-    with running_upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture
-def upstream(_upstream: Upstream) -> Upstream:
-    """The scripted engine behind `gateway`, well-behaved at the start of each test."""
-    _upstream.reset()
-    return _upstream
 
 
 @pytest.fixture(scope="session")

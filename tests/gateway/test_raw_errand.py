@@ -49,12 +49,6 @@ def gateway(_served: tuple[RunningGateway, Upstream], upstream: Upstream) -> Run
     return _served[0]
 
 
-@pytest.fixture
-def client(gateway: RunningGateway) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{gateway.url}/v1", api_key="client-key", max_retries=0, timeout=20) as client:
-        yield client
-
-
 def test_a_chat_goes_to_the_model_as_it_is(client: OpenAI, upstream: Upstream) -> None:
     upstream.script = Script("Hello there.")
     tools: Any = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
