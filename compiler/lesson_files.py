@@ -14,11 +14,12 @@ import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from compiler.errors import StateNotWritten, UserMistake
 from compiler.request import DataPaths
 from programs.errors import DataInvalid
+from programs.json_values import JsonUnusable, read_json
 from programs.program import SPLITS, Split
 from programs.release import canonical_json, digest
 from programs.tasks.lesson_rows import lessons_of, unused_fields
@@ -200,10 +201,9 @@ def _read_lines(text: str) -> Iterator[Item]:
 
 def _object(where: str, text: str) -> Item:
     try:
-        values = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        return Item(where, None, f"is not JSON: {error}")
-    return _row(where, values)
+        return _row(where, read_json(text.encode()))
+    except JsonUnusable as error:
+        return Item(where, None, str(error))
 
 
 def _row(where: str, values: Any) -> Item:
@@ -212,18 +212,14 @@ def _row(where: str, values: Any) -> Item:
     return Item(where, None, f"must hold an object, not {reprlib.repr(values)}")
 
 
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")
-
-
 def _read_json(text: str) -> Iterator[Item]:
     """A list of objects, an object of such lists, or one object."""
     if not text.strip():
         return
     try:
-        whole = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        yield Item("", None, f"is not JSON: {error}")
+        whole = read_json(text.encode())
+    except JsonUnusable as error:
+        yield Item("", None, str(error))
         return
     if isinstance(whole, list):
         yield from (_row(f"item {number}", values) for number, values in enumerate(whole, start=1))

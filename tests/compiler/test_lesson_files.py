@@ -167,3 +167,11 @@ def test_rows_read_elsewhere_are_kept_alike(tmp_path: Path) -> None:
     found = prepare_rows({"train": [ROW, {"query": "?"}], "dev": [ROW]}, tmp_path, "rows")
     assert found.counts == {"train": 1, "dev": 0, "test": 0}
     assert [line.partition(":")[0] for line in found.skipped] == ["train row 2", "dev row 1"]
+
+
+def test_a_row_that_can_not_be_written_down_again_is_named(tmp_path: Path) -> None:
+    found = prepared(tmp_path, a__jsonl=r'{"query": "\ud83d?", "response": "b"}', b__json="[" * 100_000)
+    assert found.skipped == (
+        r"a.jsonl line 1: holds half a character (a \ud... without its other half)",
+        "b.json: holds lists and objects inside one another, more than 64 levels",
+    )
