@@ -19,7 +19,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+try:
+    import torch
+except ImportError:
+    raise SystemExit("Training needs PyTorch: make torch, or pip install 'smallforge[train]'") from None
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
@@ -74,14 +77,14 @@ class Trainer:
             for parameter in list(stack)[:held]:
                 parameter.requires_grad_(False)
         self.optimiser = Optimiser(matrices, [s.embedding, s.final_gain, *list(s.gains)[held:]], self.peers)
-        self.mean = {name: tensor.detach().float().clone() for name, tensor in self._weights().items()}
+        self.mean = self._copies()
 
     def begin(self, tokenizer: PreTrainedTokenizerFast) -> None:
         """What a student knows before it has read anything: how words are spelled, and how to copy."""
         start_embedding(self.student, tokenizer)
         if self.student.shape.copying:
             begin_copying(self.student)
-        self.mean = {name: tensor.detach().float().clone() for name, tensor in self._weights().items()}
+        self.mean = self._copies()
 
     def begin_from(self, folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
         """Takes over a trained student, at the place of the curriculum where all families begin."""
@@ -89,12 +92,15 @@ class Trainer:
         self.seen, self.warm_up = ALL_FAMILIES, TAKE_OVER_STEPS
         for master, (matrix, _) in zip(self.optimiser.masters, self.optimiser.matrices, strict=True):
             master.copy_(matrix.detach())
-        self.mean = {name: tensor.detach().float().clone() for name, tensor in self._weights().items()}
+        self.mean = self._copies()
 
     def _weights(self) -> dict[str, Tensor]:
         weights = dict(self.student.named_parameters())
         masters = dict(zip((id(p) for p, _ in self.optimiser.matrices), self.optimiser.masters, strict=True))
         return {name: masters.get(id(p), p) for name, p in weights.items()}
+
+    def _copies(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().float().clone() for name, tensor in self._weights().items()}
 
     def train(self, row: Row, factor: float) -> float:
         """One step at `factor` of the full rate; the loss before it."""
@@ -119,6 +125,7 @@ class Trainer:
         state = {
             "step": self.step,
             "seen": self.seen,
+            "warm_up": self.warm_up,
             "shape": asdict(self.student.shape),
             "student": self.student.state_dict(),
             "mean": self.mean,
@@ -130,6 +137,7 @@ class Trainer:
     def restore(self, path: Path) -> None:
         state = torch.load(path, weights_only=True, map_location=self.run.device)
         self.step, self.seen = state["step"], state["seen"]
+        self.warm_up = state.get("warm_up", WARM_UP_STEPS)
         self.student.load_state_dict(state["student"])
         self.mean = state["mean"]
         self.optimiser.restore(state["optimiser"])
@@ -146,6 +154,10 @@ class Trainer:
         }
         for name, content in (("config.json", config), ("generation_config.json", generation)):
             (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def shape_in(checkpoint: Path) -> Shape:
+    return Shape(**torch.load(checkpoint, weights_only=True, map_location="cpu", mmap=True)["shape"])
 
 
 def start_embedding(student: Student, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -231,22 +243,26 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--processes", type=int, default=1, help="on a CPU: one for each core is fastest")
     parser.add_argument("--compile", action="store_true", help="fuse elementwise work with torch.compile")
-    return parser.parse_args(given)
+    options = parser.parse_args(given)
+    if options.layers is not None and options.start is None:
+        parser.error("--layers needs --from: a fresh student has the layers that it is meant to have")
+    if options.start is not None and not (options.start / "config.json").is_file():
+        parser.error(f"--from {str(options.start)!r} holds no student: there is no config.json in it")
+    return options
 
 
 def prepare(options: argparse.Namespace, tokenizer: PreTrainedTokenizerFast, peers: Peers) -> Trainer:
     names = ("seed", "row", "tokens", "minutes", "decay", "rate", "device")
     run = Run(**{name: getattr(options, name) for name in names})
     fuse = torch.compile if options.compile else None
-    shape = Shape(len(tokenizer), copying=True)
-    if options.start:
-        shape = shape_of(options.start, len(tokenizer), options.layers)
-    trainer = Trainer(shape, run, fuse, peers)
     if options.resume:
+        trainer = Trainer(shape_in(options.checkpoint), run, fuse, peers)
         trainer.restore(options.checkpoint)
     elif options.start:
+        trainer = Trainer(shape_of(options.start, len(tokenizer), options.layers), run, fuse, peers)
         trainer.begin_from(options.start, tokenizer)
     else:
+        trainer = Trainer(Shape(len(tokenizer), copying=True), run, fuse, peers)
         trainer.begin(tokenizer)
     return trainer
 

@@ -11,6 +11,7 @@ from deploy.student import tokenizer as pieces
 from deploy.student import train
 from deploy.student.corpus import Corpus
 from deploy.student.model import Shape
+from deploy.student.peers import Peers
 from deploy.student.rows import Rows
 from deploy.student.train import Run, Trainer
 
@@ -41,6 +42,17 @@ def test_a_resumed_run_takes_the_same_next_step(rows: Rows, tmp_path: Path) -> N
     assert (resumed.step, resumed.seen) == (3, 3 * 1024)
     assert whole.train(rows.at(whole.seen), 1.0) == resumed.train(rows.at(resumed.seen), 1.0)
     assert all(torch.equal(whole.mean[name], resumed.mean[name]) for name in whole.mean)
+
+
+def test_a_student_taken_over_is_resumed_in_the_shape_in_which_it_began(tmp_path: Path) -> None:
+    tokenizer, checkpoint = pieces.load(STUDENT), tmp_path / "checkpoint.pt"
+    asked = ["--checkpoint", str(checkpoint), "--device", "cpu"]
+    deeper = [*asked, "--from", str(STUDENT), "--layers", "8"]
+    begun = train.prepare(train.arguments(deeper), tokenizer, Peers())
+    begun.save(checkpoint)
+    resumed = train.prepare(train.arguments([*asked, "--resume"]), tokenizer, Peers())
+    assert resumed.student.shape == begun.student.shape
+    assert (resumed.seen, resumed.warm_up) == (begun.seen, begun.warm_up)
 
 
 def test_an_export_loads_in_transformers(rows: Rows, tmp_path: Path) -> None:
@@ -88,3 +100,15 @@ def test_the_shipped_student_keeps_dspys_format() -> None:
         reply = llama.generate(**ids, max_new_tokens=24)[0, ids["input_ids"].shape[1] :]
     text = tokenizer.decode(reply, skip_special_tokens=True)
     assert text.startswith("[[ ## line ## ]]\nlamps; 12 pcs") and text.endswith("[[ ## completed ## ]]\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [(["--layers", "9"], "--layers needs --from"), (["--from", "nowhere"], "'nowhere' holds no student")],
+)
+def test_what_a_run_can_not_begin_with_is_told_before_it_begins(
+    given: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        train.arguments(given)
+    assert told in capsys.readouterr().err
