@@ -29,6 +29,8 @@ INSTRUCTIONS = {
 }
 ASK_STEPS = ("Solve the word problem step by step.", "Show each step, then give the answer.")
 ASK_DIRECT = ("Give the answer without working.", "Answer at once.")
+READING = 1_500_000
+"""For so many tokens the first families are drawn at their easiest, and copying is practised most."""
 ALL_FAMILIES = 5_000_000
 """From so many tokens on everything is drawn at its hardest; a student that is taken over begins there."""
 MIXTURE = (0.06, 0.12, 0.08, 0.18, 0.26, 0.18, 0.12)
@@ -47,12 +49,13 @@ class Level:
     mixture: tuple[float, ...] = (0.3, 0.4, 0.3)
     """Shares of arithmetic, order_entry and passage_qa; sums come early, conventions late. If there are four
     more, they are those of stories, worlds, verses and lessons."""
+    copies: float = 0.02
+    """Share of a row's pieces that are no chat but a random passage said again."""
 
     @classmethod
     def at(cls, tokens: int) -> Level:
-        millions = tokens / 1e6
-        if millions < 1.5:
-            return cls(1, 2, False, 3, mixture=(0.45, 0.25, 0.3))
+        if tokens < READING:
+            return cls(1, 2, False, 3, mixture=(0.45, 0.25, 0.3), copies=0.1)
         if tokens < ALL_FAMILIES:
             return cls(2, 4, mixture=MIXTURE)
         return cls(demonstrations=8, long=0.001, mixture=MIXTURE)

@@ -6,7 +6,6 @@ which teaches little by the program's score. Knows the lessons for training, non
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import NamedTuple
 
 from deploy.student.frames import FULL, SHORT, SHORT_UNTOLD, UNTOLD, Said
 from deploy.student.prompts import Prompts, Turn
+from programs.data import read_rows
 from programs.tasks import teaching
 from programs.tasks.pedagogy import critical_terms_of
 
@@ -249,7 +249,7 @@ class Lessons:
 
 def human_lessons() -> list[Lesson]:
     """The lessons that people wrote to train with."""
-    lines = (teaching.LESSONS / "train.jsonl").read_text("utf-8").splitlines()
+    rows = (row.values for row in read_rows(teaching.LESSONS / "train.jsonl"))
     return [
         Lesson(
             row["query"],
@@ -258,7 +258,7 @@ def human_lessons() -> list[Lesson]:
             row.get("grade", ""),
             row["response"],
         )
-        for row in map(json.loads, lines)
+        for row in rows
     ]
 
 

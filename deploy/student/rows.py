@@ -18,9 +18,6 @@ from transformers import PreTrainedTokenizerFast
 from deploy.student import tokenizer as pieces
 from deploy.student.corpus import Corpus, Level
 
-COPYING = 1_500_000
-"""For so many tokens copying is practised most."""
-
 
 @dataclass(frozen=True)
 class Row:
@@ -42,13 +39,12 @@ class Rows:
     def at(self, seen: int) -> Row:
         rng = random.Random(f"{self.seed} {seen}")
         level = Level.at(seen)
-        copies = 0.1 if seen < COPYING else 0.02
         ids: list[int] = []
         learned: list[bool] = []
         lengths: list[int] = []
         misses = 0
         while misses < 8 and len(ids) < self.row - 64:
-            chat, marks = self._copies(rng) if rng.random() < copies else self._chat(rng, level)
+            chat, marks = self._copies(rng) if rng.random() < level.copies else self._chat(rng, level)
             if len(ids) + len(chat) > self.row:
                 misses += 1
                 continue

@@ -14,7 +14,7 @@ from dataclasses import replace
 from compiler import scripture_rows
 from compiler.scripture_rows import Material, Row, Target, share_of, targets
 from deploy.student.prompts import Prompts, Turn
-from programs.books import BOOKS, Book
+from programs.books import BOOKS, ONE_CHAPTER, Book
 from programs.references import read_reference
 from programs.scripture import SAMPLE, Tables, Verse, Word, open_tables
 from programs.tasks import scripture_qa
@@ -148,7 +148,6 @@ _KINDS: Mapping[str, Sequence[str]] = {
 }
 _SYLLABLES = "ba cha da el ga ha im ka la ma na or pa qa ra sha ta uv ya za bet hod lem mon ser tan"
 _CHAPTERS, _VERSES = 30, 40
-_ONE_CHAPTER = ("Obadiah", "Philemon", "2 John", "3 John", "Jude")
 NO_VERSE = "No verse was given."
 
 Make = Callable[[Material], Row | None]
@@ -183,7 +182,7 @@ class Verses:
         self._taken = {verse.ref for verse in tables}
         shown = [(verse, _place(verse)) for verse in tables if share_of(verse.ref) == "train" and verse.ids]
         self._real = {tongue: [one for one in shown if one[0].ids[0][0] == tongue] for tongue in "HG"}
-        books = [book for book in BOOKS if book.name not in _ONE_CHAPTER]
+        books = [book for book in BOOKS if book.osis not in ONE_CHAPTER]
         self._books = {tongue: [book for book in books if book.hebrew == (tongue == "H")] for tongue in "HG"}
         self._sample, self._words = tables, tables.words
         self._syllables = _SYLLABLES.split()

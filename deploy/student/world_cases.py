@@ -11,7 +11,6 @@ from deploy.student.world_facts import Thing, World, tellings
 from deploy.student.world_phrases import KINDS
 from deploy.student.world_questions import ASK, COMPARISONS, MAKERS, ROUTES, SAME, SHORT, Comparison
 
-BRIDGES, THIRD, COMPARED, SAME_OR_NOT = 0.68, 0.04, 0.15, 0.13
 _WEIGHTS = [route.weight for route in ROUTES]
 # Kinds that stand among the others more often than the rest.
 _OTHERS = (*KINDS, *("town",) * 8, *("river",) * 2)
@@ -36,7 +35,7 @@ class Case:
 def draw(rng: random.Random, taken: Collection[str], paragraphs: int) -> Case:
     """A question with that many paragraphs in a world of its own, where nothing has a name that is taken."""
     world = World(rng, taken)
-    (make,) = rng.choices((_bridge, _third, _compared, _same), (BRIDGES, THIRD, COMPARED, SAME_OR_NOT))
+    (make,) = rng.choices((_bridge, _third, _compared, _same), (0.68, 0.04, 0.15, 0.13))
     question, answer, things, described = make(rng, world)
     first, second = things
     told = first if answer == first.name else second

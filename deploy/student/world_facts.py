@@ -18,8 +18,8 @@ from deploy.student.world_questions import MAKERS
 from deploy.student.world_words import NUMBERS, UNITS, WORDS
 from programs.retrieval import Passage
 
+MOST_TRIES = 40  # to draw a name that is free
 # What a fact that is another thing is; of these, those that several paragraphs of a world may share.
-MOST_TRIES = 40
 LINKS = {name: name for name in KINDS} | {"port": "town"}
 _SHARED = frozenset(
     ("town", "river", "mountain", "engineer", "architect", *(job for job, _ in MAKERS.values()))
@@ -43,7 +43,7 @@ class Telling(NamedTuple):
     sentences: tuple[str, str]
     facts: tuple[str, ...]
     superlative: bool
-    """A superlative: true of one thing in its country."""
+    """Whether they are true of one thing in its country only."""
 
 
 @dataclass
