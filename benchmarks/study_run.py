@@ -202,7 +202,7 @@ def _contenders(result: BuildResult) -> Iterator[Measured]:
     """Everyone whom the build measured, with the scores of each row from its evidence."""
     scorecard = result.path / "evidence" / result.build_id / "scorecard.jsonl"
     scores: dict[str, dict[int, float]] = {}
-    for line in scorecard.read_text().splitlines():
+    for line in scorecard.read_bytes().splitlines():
         row = json.loads(line)
         scores.setdefault(row["program"], {})[row["id"]] = row["score"]
     for one in result.contenders:

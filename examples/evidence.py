@@ -89,9 +89,9 @@ def newest_build(program: str, releases: Path = Path("releases")) -> Build:
     found = sorted(releases.glob(f"{program}/*/evidence/*/build.json"), key=lambda path: path.parent.name)
     if not found:
         raise FileNotFoundError(f"no build of {program!r} below {str(releases)!r}")
-    told = json.loads(found[-1].read_text())
-    prompts = json.loads(found[-1].with_name("prompts.json").read_text())
-    lines = found[-1].with_name("scorecard.jsonl").read_text().splitlines()
+    told = json.loads(found[-1].read_bytes())
+    prompts = json.loads(found[-1].with_name("prompts.json").read_bytes())
+    lines = found[-1].with_name("scorecard.jsonl").read_bytes().splitlines()
     difference = told["scores"]["difference"]
     return Build(
         program=program,
