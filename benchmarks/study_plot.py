@@ -70,14 +70,14 @@ def drawn(found: TaskRows) -> list[Drawn]:
     for row in found.rows:
         usd = row.usd_per_1000
         if row.measured is not None and usd is not None and usd > 0:
-            placed.append(Drawn(_name(row), row, Point(usd, 100 * row.measured.summary.mean)))
+            placed.append(Drawn(row.who, row, Point(usd, 100 * row.measured.summary.mean)))
     return placed
 
 
 def unplaced(found: TaskRows) -> list[str]:
     """Rows that were measured but have no place, since nobody told a price."""
     placed = {it.name for it in drawn(found)}
-    return [_name(row) for row in found.rows if row.measured is not None and _name(row) not in placed]
+    return [row.who for row in found.rows if row.measured is not None and row.who not in placed]
 
 
 def goal_of(found: TaskRows) -> Point | None:
@@ -191,10 +191,6 @@ def _ticks(axes: Axes, span: float) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if span > 30 else (1.0, 2.0, 5.0), numticks=8))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _name(row: Row) -> str:
-    return f"reference, {row.name}" if row.side == "reference" else row.name
 
 
 def _style(name: str) -> tuple[Marker, str]:

@@ -43,6 +43,11 @@ class Row:
     verdict: Verdict | None = None
 
     @property
+    def who(self) -> str:
+        """Its name apart from those of the other side."""
+        return f"reference, {self.name}" if self.side == "reference" else self.name
+
+    @property
     def usd_per_1000(self) -> float | None:
         usd = None if self.measured is None else self.measured.summary.usd_per_answer
         return None if usd is None else 1000 * usd

@@ -129,9 +129,8 @@ def _table(study: Study) -> Iterator[str]:
 
 
 def _cells(row: Row, is_standard: bool) -> list[str]:
-    who = f"reference, {row.name}" if row.side == "reference" else row.name
     if row.measured is None:
-        return [who, _line(row.reason or ""), *[""] * (len(COLUMNS) - 3)]
+        return [row.who, _line(row.reason or ""), *[""] * (len(COLUMNS) - 3)]
     summary = row.measured.summary
     goal = "100 %" if is_standard else ""
     if row.verdict is not None:
@@ -139,7 +138,7 @@ def _cells(row: Row, is_standard: bool) -> list[str]:
         goal = f"{row.verdict}: {why}" if why else f"**{row.verdict}**"
     cost = UNKNOWN if row.cost_share is None else f"{100 * row.cost_share:.3g}"
     return [
-        f"{who}*" if row.built is not None and row.built.stopped is not None else who,
+        f"{row.who}*" if row.built is not None and row.built.stopped is not None else row.who,
         _interval(100 * summary.mean, 100 * summary.low, 100 * summary.high),
         "" if row.side == "reference" else _share(row.share),
         "" if row.against is None else _difference(row.against),

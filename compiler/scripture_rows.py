@@ -119,6 +119,12 @@ class Material:
     def listed(self) -> str:
         return f"{self.verse.ref} lists {self.target.word}."
 
+    @property
+    def meanings(self) -> list[str]:
+        """What may be answered when the target's meaning is asked."""
+        written, word = self.target
+        return list(dict.fromkeys([word.gloss, _head(word.gloss), written.lower()]))
+
 
 Make = Callable[[Material], Row | None]
 
@@ -139,8 +145,7 @@ def original_word(made: Material) -> Row:
 def gloss_of_strongs(made: Material) -> Row:
     word = made.target.word
     question = f"What does Strong's {word.id} mean as it is used in {made.verse.ref}?"
-    answers = list(dict.fromkeys([word.gloss, _head(word.gloss), made.target.written.lower()]))
-    return made.row("gloss_of_strongs", question, made.listed, word.gloss, answers=answers)
+    return made.row("gloss_of_strongs", question, made.listed, word.gloss, answers=made.meanings)
 
 
 def find_verse(made: Material) -> Row | None:
@@ -187,8 +192,9 @@ def second_follow_up(made: Material) -> Row:
     word = made.target.word
     said = [*first["history"], {"question": first["question"], "answer": first["answer"]}]
     question = "And what does it mean?"
-    answers = list(dict.fromkeys([word.gloss, _head(word.gloss), made.target.written.lower()]))
-    return made.row("second_follow_up", question, made.listed, word.gloss, history=said, answers=answers)
+    return made.row(
+        "second_follow_up", question, made.listed, word.gloss, history=said, answers=made.meanings
+    )
 
 
 def who(made: Material) -> Row | None:
@@ -207,8 +213,9 @@ def meaning_of_who(made: Material) -> Row | None:
     word = about.target.word
     said = [{"question": f"Who {about.deed} in {made.verse.ref}?", "answer": _named(word)}]
     question = "What does that word mean here?"
-    answers = list(dict.fromkeys([word.gloss, _head(word.gloss), about.target.written.lower()]))
-    return about.row("meaning_of_who", question, about.listed, word.gloss, history=said, answers=answers)
+    return about.row(
+        "meaning_of_who", question, about.listed, word.gloss, history=said, answers=about.meanings
+    )
 
 
 def _of_a_deed(made: Material) -> Material | None:
