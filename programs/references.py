@@ -105,11 +105,6 @@ def read_reference(text: str) -> Reference | None:
     return found[0] if len(found) == 1 else None
 
 
-def same_verses(one: Iterable[Reference], other: Iterable[Reference]) -> bool:
-    """Whether both name the same, in whatever order."""
-    return set(one) == set(other)
-
-
 def _read_places(book: Book, places: str) -> Iterable[Reference]:
     """Each place of a list; one without a chapter belongs to the chapter before it."""
     chapter: int | None = None
