@@ -75,7 +75,7 @@ class EngineClient:
         """One chat completion. `messages` are dicts or orjson.Fragments; `params` go out as given."""
         body = {"model": self.model, "messages": messages, **params}
         data = await self._read("POST", "/v1/chat/completions", body)
-        reply = read_reply(decode(data, self.url), self.model, self.url)
+        reply = read_reply(self.body(data), self.model, self.url)
         self.check_model(reply.model)
         return reply
 
@@ -188,11 +188,17 @@ class EngineClient:
 
     def event(self, payload: bytes) -> Body:
         """The JSON object of one event; an error among them is raised."""
-        event = decode(payload, self.url)
+        event = self.body(payload)
         if event.get("error"):
-            said = without_key(payload.decode(errors="replace"), self._key)
-            raise from_error_event(decode(said.encode(), self.url), self.url)
+            raise from_error_event(event, self.url)
         return event
+
+    def body(self, data: bytes) -> Body:
+        """The JSON object that a server sent; an error in it is told without our key."""
+        body = decode(data, self.url)
+        if body.get("error"):
+            body = decode(without_key(data.decode(errors="replace"), self._key).encode(), self.url)
+        return body
 
     @asynccontextmanager
     async def _request(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from engine.chat import Usage, decode, error_message, read_usage
+from engine.chat import Usage, error_message, read_usage
 from engine.errors import EngineError, EngineReplyInvalid
 from engine.waiting import Clock, Reading, linger
 
@@ -29,7 +29,7 @@ class Passing:
     async def whole(self) -> bytes:
         """A reply that is no stream. Raises EngineReplyInvalid for what is no JSON or an error after all."""
         data = await self._clock.limit(self._response.read(), "first_byte")
-        body = decode(data, self._client.url)
+        body = self._client.body(data)
         if body.get("error"):
             said, _ = error_message(body)
             raise EngineReplyInvalid(

@@ -95,6 +95,18 @@ async def test_an_error_with_status_200_is_an_error() -> None:
         await pass_on(replying({"error": "Unexpected endpoint or method. (POST /v1/completions)"}))
 
 
+async def test_an_error_with_status_200_is_told_without_our_key() -> None:
+    async with (
+        serving(replying({"error": "no such key: sk-canary-1234"})) as server,
+        EngineClient(server.url, "tiny", key="sk-canary-1234") as client,
+    ):
+        with pytest.raises(EngineReplyInvalid, match="no such key: \\(the key\\)"):
+            await client.complete([], {})
+        with pytest.raises(EngineReplyInvalid, match="no such key: \\(the key\\)"):
+            async with client.passing("/v1/completions", BODY) as reply:
+                await reply.whole()
+
+
 async def test_another_model_may_not_answer_where_only_one_is_meant() -> None:
     other = {**completion(), "model": "other"}
     with pytest.raises(EngineWrongModel):
