@@ -15,11 +15,17 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from deploy.student import tokenizer as pieces
+from deploy.student.copying import CONSTANT, hold_constant
 from deploy.student.model import Shape, Student
+
+EMBEDDING = "model.embed_tokens.weight"
 
 
 def shape_of(folder: Path, vocabulary: int, layers: int | None) -> Shape:
-    """The shape of the student in `folder`, with so many pieces and, where given, layers."""
+    """The shape of the student in `folder`, with so many pieces and, where given, layers.
+
+    One that has the layers that copy keeps them as they are: the constant in its embedding tells.
+    """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     had = config["num_hidden_layers"]
     if layers is not None and layers < had:
@@ -32,6 +38,7 @@ def shape_of(folder: Path, vocabulary: int, layers: int | None) -> Shape:
         hidden=config["intermediate_size"],
         context=config["max_position_embeddings"],
         rope_base=config["rope_theta"],
+        copying=bool((load_file(folder / "model.safetensors")[EMBEDDING][:, -1] == CONSTANT).all()),
     )
 
 
@@ -55,7 +62,9 @@ def take_over(student: Student, folder: Path, tokenizer: PreTrainedTokenizerFast
         for matrix, names in stacks.items():
             matrix.copy_(torch.cat([weights[f"{at}{name}.weight"] for name in names]))
     known = pieces.load(folder)
-    student.embedding.copy_(_embedding(weights["model.embed_tokens.weight"].float(), known, tokenizer))
+    student.embedding.copy_(_embedding(weights[EMBEDDING].float(), known, tokenizer))
+    if student.shape.copying:
+        hold_constant(student)
 
 
 def _embedding(table: Tensor, known: PreTrainedTokenizerFast, grown: PreTrainedTokenizerFast) -> Tensor:

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
 from deploy.student import growth
 from deploy.student import tokenizer as pieces
+from deploy.student.copying import CONSTANT
 from deploy.student.growth import shape_of, take_over
 from deploy.student.model import Student, as_llama
 
@@ -55,6 +57,21 @@ def test_a_student_with_more_pieces_and_layers_says_what_it_said_before(
     number = grown.get_vocab()["Anna"]
     old = pieces.load(STUDENT).get_vocab()["Anna"]
     assert torch.equal(kept["model.embed_tokens.weight"][number], weights["model.embed_tokens.weight"][old])
+
+
+def test_one_with_layers_that_copy_keeps_its_constant_for_new_pieces_too(
+    grown: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    weights = load_file(STUDENT / "model.safetensors")
+    weights[growth.EMBEDDING][:, -1] = CONSTANT
+    save_file(weights, tmp_path / "model.safetensors")
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(STUDENT / name, tmp_path)
+    shape = shape_of(tmp_path, len(grown), None)
+    assert shape.copying
+    student = Student(shape)
+    take_over(student, tmp_path, grown)
+    assert bool((student.embedding[:, -1] == CONSTANT).all())
 
 
 def test_fewer_layers_than_a_student_has_are_refused() -> None:
