@@ -148,7 +148,7 @@ class EngineClient:
         if session is None:
             session = self._sessions[loop] = aiohttp.ClientSession(
                 headers=self._headers,
-                connector=aiohttp.TCPConnector(limit=self._connections),
+                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=self.timeouts.idle),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect),
             )

@@ -20,12 +20,17 @@ _LINGER_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds allowed to connect, to the first byte of the reply, between two reads of it, and in all."""
+    """Seconds allowed to connect, to the first byte of the reply, between two reads of it, and in all.
+
+    A connection that nothing used for `idle` seconds is not used again: vLLM and LM Studio close
+    theirs after 5, and a request sent just then is lost.
+    """
 
     connect: float = 5.0
     first_byte: float = 120.0
     between: float = 60.0
     total: float = 600.0
+    idle: float = 4.0
 
 
 DEFAULT_TIMEOUTS = Timeouts()

@@ -145,3 +145,14 @@ async def test_after_being_told_to_wait_the_same_connection_serves_again() -> No
         assert caught.value.retry_after is None
         assert (await client.complete(ASK, {})).text == "four"
         assert len(set(server.peers)) == 1
+
+
+async def test_a_connection_that_lay_unused_too_long_is_not_used_again() -> None:
+    async with (
+        serving(replying(completion())) as server,
+        EngineClient(server.url, "tiny", timeouts=Timeouts(idle=0.05)) as client,
+    ):
+        await client.complete(ASK, {})
+        await asyncio.sleep(0.1)
+        await client.complete(ASK, {})
+    assert len(set(server.peers)) == 2
