@@ -72,8 +72,13 @@ class GatewaySettings:
     """Whether a traced request may see prompts and raw replies."""
     constrain: bool = False
     """Whether students on vLLM are held to their programs' format."""
+    warm: bool = True
+    """Whether vLLM reads the constant part of a prompt ahead of the first request."""
     allow_origins: tuple[str, ...] = ()
     allow_credentials: bool = False
+    max_steps: int | None = None
+    max_seconds: float | None = None
+    """What one answer of a program of several steps may take at most, where the program itself allows more."""
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,11 @@ class Gateway(_Table):
     strict: bool = False
     trace: bool = False
     constrain: bool = False
+    warm: bool = True
     allow_origins: Names = ()
     allow_credentials: bool = False
+    max_steps: Annotated[int, Field(ge=1)] | None = None
+    max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
 
 class Guards(_Table):

@@ -20,6 +20,7 @@ from gateway.catalog import Catalog
 from gateway.cors import CrossOrigin
 from gateway.errors import GatewayError, RouteUnknown, StartFailed, as_gateway_error
 from gateway.exchange import Limits
+from gateway.executors import Bounds
 from gateway.exposed import ExposedModels
 from gateway.listing import listing_router
 from gateway.lmstudio_listing import lmstudio_router
@@ -29,6 +30,7 @@ from gateway.program_errand import Programs, Rules
 from gateway.raw_errand import RawRequests
 from gateway.routes import Endpoint, Readiness, health_router
 from gateway.students import Students
+from gateway.warming import Warming
 
 _log = logging.getLogger(__name__)
 
@@ -62,8 +64,10 @@ def create_app(
     metrics = Metrics(shared_metrics)
     students = Students(settings, metrics, progress, intervals.student)
     exposed = ExposedModels(settings, students, metrics)
-    catalog = Catalog(settings.releases, students, metrics, settings.tables, exposed.names)
+    bounds = Bounds(settings.gateway.max_steps, settings.gateway.max_seconds)
+    catalog = Catalog(settings.releases, students, metrics, settings.tables, exposed.names, bounds)
     readiness = Readiness()
+    warming = Warming() if settings.gateway.warm else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -78,7 +82,7 @@ def create_app(
                 await exposed.first_tries()
                 await catalog.refresh()
                 keeper = asyncio.create_task(
-                    _keep_current(catalog, students, intervals.catalog), name="catalog"
+                    _keep_current(catalog, students, warming, intervals.catalog), name="catalog"
                 )
                 keeper.add_done_callback(_report)
                 yield
@@ -87,6 +91,8 @@ def create_app(
                     keeper.cancel()
                     with suppress(asyncio.CancelledError):
                         await keeper
+                if warming is not None:
+                    await warming.close()
                 await exposed.close()
                 await students.close()
 
@@ -147,8 +153,12 @@ def _check_names(catalog: Catalog) -> None:
         )
 
 
-async def _keep_current(catalog: Catalog, students: Students, seconds: float) -> None:
+async def _keep_current(
+    catalog: Catalog, students: Students, warming: Warming | None, seconds: float
+) -> None:
     while True:
+        if warming is not None:
+            warming.look(catalog.models)
         await asyncio.sleep(seconds)
         students.settle()
         await catalog.refresh()

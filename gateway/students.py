@@ -39,6 +39,8 @@ class ServedStudent:
     reachable: bool = True
     suspect: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by a request whose connection broke: another model may come up at that address."""
+    returns: int = 0
+    """How often it could be reached again after it could not."""
 
 
 @dataclass
@@ -191,5 +193,6 @@ class Students:
                 continue
             if not served.reachable or now != served.fingerprint:
                 self.changes += 1
+            served.returns += not served.reachable
             served.fingerprint, served.reachable = now, True
             pause, failures = self._recheck_seconds, 0

@@ -77,7 +77,13 @@ def fingerprint_of(url: str) -> dict[str, Any]:
 
 
 def settings_for(
-    folder: Path, url: str, *, price: str = "usd_per_hour = 0.36", top: str = "", gateway: str = ""
+    folder: Path,
+    url: str,
+    *,
+    price: str = "usd_per_hour = 0.36",
+    top: str = "",
+    gateway: str = "",
+    warm: bool = False,
 ) -> Settings:
     """Settings from a real file: the upstream as the only engine, releases in the folder."""
     file = folder / "smallforge.toml"
@@ -94,6 +100,7 @@ def settings_for(
         engine = "default"
         [gateway]
         metrics_port = 0
+        warm = {str(warm).lower()}
         {gateway}
         """
     )
