@@ -16,6 +16,7 @@ from programs.errors import (
     CheckFailed,
     DataInvalid,
     InputInvalid,
+    LimitExceeded,
     LoweringImpossible,
     MetricError,
     ProgramError,
@@ -32,7 +33,7 @@ from programs.judged_metrics import judged_by_rubric
 from programs.loading import load_program
 from programs.measuring import Measured, measure
 from programs.metrics import containment, exact_match, numeric_match, token_f1, weighted_sum
-from programs.program import Chat, Metric, Program, Sampling, Split
+from programs.program import Chat, Metric, Program, RunLimits, Sampling, Split
 from programs.retrieval import Passage, Retriever, open_retriever
 from programs.similarity import semantic_similarity
 from programs.text_metrics import critical_terms, length_ratio, marker_words
@@ -47,6 +48,7 @@ __all__ = [
     "Embedder",
     "EmbeddingEndpoint",
     "InputInvalid",
+    "LimitExceeded",
     "LoweringImpossible",
     "Measured",
     "Metric",
@@ -64,6 +66,7 @@ __all__ = [
     "ReplyUnparseable",
     "RetrievalFailed",
     "Retriever",
+    "RunLimits",
     "Sampling",
     "Split",
     "containment",

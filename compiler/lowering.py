@@ -155,9 +155,9 @@ def executor(
 
 def interpreted(module: dspy.Module, program: Program, trace: list[Any] | None = None) -> InterpretedExecutor:
     """DSPy's own run of a module; `trace` receives what its predictors are given and say."""
-    from engine.lm import make_lm
+    from engine.direct import DirectLM
 
-    return InterpretedExecutor(module, program, make_lm, trace)
+    return InterpretedExecutor(module, program, DirectLM, trace)
 
 
 def why_interpreted(module: dspy.Module, program: Program, candidate: Candidate) -> str | None:

@@ -25,7 +25,7 @@ from programs.adapter import ProgramAdapter
 from programs.ensemble import Ensemble
 from programs.errors import LoweringImpossible, ReplyUnparseable
 from programs.execution import Executor, PlanExecutor
-from programs.interpreted import dump_state
+from programs.module_state import dump_state
 from programs.neighbours import Neighbours
 from programs.plan import Plan, render
 from programs.program import Program

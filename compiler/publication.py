@@ -14,7 +14,7 @@ from compiler.proof import Lowered
 from compiler.request import BoundModel
 from programs.aliases import move_alias, read_aliases
 from programs.errors import ReleaseNotWritten
-from programs.interpreted import signature_fingerprint, source_digest
+from programs.module_state import signature_fingerprint, source_digest
 from programs.program import Program
 from programs.release import Identity, Interpreted, canonical_json, digest, write_release
 

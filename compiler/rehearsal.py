@@ -71,11 +71,6 @@ def check_fit(module: dspy.Module, program: Program, parts: Parts) -> None:
         DataInvalid: examples whose inputs the program can't take; carries all of them.
     """
     runs = executor(module, program, PLAIN)
-    if not isinstance(runs, PlanExecutor) and not hasattr(module, "aforward"):
-        raise ProgramUnusable(
-            f"program {program.name!r}: its module {type(module).__name__} has no aforward; builds and the "
-            "gateway run many requests at once and need `async def aforward(self, ...)` beside forward"
-        )
     _check_chat(runs, program)
     if not isinstance(runs, PlanExecutor):
         return

@@ -21,7 +21,7 @@ from compiler.ledger import RecordedReply
 from engine.errors import ContextWindowExceeded, EngineError, EngineRequestRefused
 from engine.lm import engine_error_behind
 from programs.ensemble import EnsembleExecutor
-from programs.errors import CheckFailed, ProgramError
+from programs.errors import CheckFailed, LimitExceeded, ProgramError
 from programs.execution import Delta, Executor, Model, Outcome, PlanExecutor, RunFailed
 from programs.measuring import Measured, measure
 from programs.program import Metric
@@ -130,6 +130,8 @@ class Scorer:
             return Answer(0.0, error.outputs, error.steps, "check", str(error), feedback=str(error))
         except RunFailed as error:
             return Answer(0.0, {}, error.steps, "unparseable", str(error), feedback=str(error))
+        except LimitExceeded as error:
+            return Answer(0.0, {}, error.steps, "program", str(error), feedback=str(error))
         except Exception as error:
             if self.model.failure is not None:
                 raise self.model.failure from error

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # What DSPy itself may vary from call to call; every other parameter stays with the engine, because DSPy
 # refuses names that its own request type does not know.
-_VARIED_BY_DSPY = frozenset(
+VARIED_BY_DSPY = frozenset(
     {"temperature", "max_tokens", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty"}
 )
 
@@ -77,8 +77,8 @@ def make_lm(model: Completes, name: str, sampling_params: Mapping[str, object]) 
         raise EngineNotInstalled(
             "This needs DSPy, which is not installed. Install it with: pip install 'smallforge[compiler]'"
         ) from exc
-    varied = {key: value for key, value in sampling_params.items() if key in _VARIED_BY_DSPY}
-    fixed = {key: value for key, value in sampling_params.items() if key not in _VARIED_BY_DSPY}
+    varied = {key: value for key, value in sampling_params.items() if key in VARIED_BY_DSPY}
+    fixed = {key: value for key, value in sampling_params.items() if key not in VARIED_BY_DSPY}
     asynchronous = AsynchronousEngine(model, fixed)
     return dspy.LM(
         name,

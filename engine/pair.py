@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dspy import lm15
 
@@ -77,7 +77,7 @@ class AsynchronousEngine:
         try:
             return _response(await self.model.complete(messages, params))
         except EngineError as exc:
-            raise _to_dspy(exc) from exc
+            raise to_dspy(exc) from exc
 
     async def stream(self, request: lm15.Request) -> AsyncGenerator[lm15.StreamEvent, None]:
         """One attempt as events: a start, the pieces, an end."""
@@ -96,7 +96,7 @@ class AsynchronousEngine:
                         # Part 0 may be the reasoning; DSPy joins deltas of one part.
                         yield lm15.StreamDeltaEvent(lm15.TextDelta(text=delta.text, part_index=1))
         except EngineError as exc:
-            raise _to_dspy(exc) from exc
+            raise to_dspy(exc) from exc
         yield lm15.StreamEndEvent(_FINISH_REASONS.get(finish_reason, "stop"), _usage(usage))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> AsynchronousEngine:
@@ -112,9 +112,10 @@ class SynchronousEngine:
     supports_function_calling = False
     supports_reasoning = False
 
-    def __init__(self, asynchronous: AsynchronousEngine) -> None:
+    def __init__(self, asynchronous: AsynchronousEngine, loop: RunsWork | None = None) -> None:
+        """Without a `loop` it has one of its own."""
         self._asynchronous = asynchronous
-        self._thread = LoopThread()
+        self._thread = LoopThread() if loop is None else loop
 
     def complete(self, request: lm15.Request) -> lm15.Response:
         """One attempt. Raises lm15's errors, with ours as their cause."""
@@ -136,6 +137,13 @@ class SynchronousEngine:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SynchronousEngine:
         return self
+
+
+class RunsWork(Protocol):
+    """An event loop as a thread that waits for it sees it."""
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T: ...
+    def close(self, last: Coroutine[Any, Any, None] | None) -> None: ...
 
 
 class LoopThread:
@@ -179,6 +187,40 @@ class LoopThread:
                 )
                 self._thread.start()
             return self._loop
+
+
+class CallersLoop:
+    """The event loop of whoever makes this, for other threads that work for it and wait for results."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`; interrupting the wait cancels it."""
+        if _running_loop() is self._loop:
+            work.close()
+            raise lm15.ConfigurationError(
+                "a model was called synchronously in the event loop, which would stand still meanwhile: "
+                "await the module's acall instead"
+            )
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self, last: Coroutine[Any, Any, None] | None) -> None:
+        """The loop and its connections are its owner's."""
+        if last is not None:
+            last.close()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 async def _next(events: AsyncGenerator[lm15.StreamEvent, None]) -> lm15.StreamEvent | None:
@@ -244,6 +286,7 @@ def _usage(usage: Counted | None) -> lm15.Usage:
     )
 
 
-def _to_dspy(exc: EngineError) -> lm15.LM15Error:
+def to_dspy(exc: EngineError) -> lm15.LM15Error:
+    """DSPy's error for one of ours."""
     kind = next(TO_DSPY[base] for base in type(exc).__mro__ if base in TO_DSPY)
     return kind(str(exc), status=getattr(exc, "status", None), retry_after=getattr(exc, "retry_after", None))

@@ -78,7 +78,7 @@ class GatewaySettings:
     allow_credentials: bool = False
     max_steps: int | None = None
     max_seconds: float | None = None
-    """What one answer of a program of several steps may take at most, where the program itself allows more."""
+    """What one answer of a program of several steps may take, where the program allows more."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from engine.fingerprint import Fingerprint
 from gateway.accounting.evidence import Measured, read_measured
 from gateway.conversation import Conversation
 from gateway.errors import Header, ModelUnavailable, ModelUnknown
-from gateway.executors import EXECUTORS
+from gateway.executors import AS_DECLARED, EXECUTORS, Bounds
 from gateway.metrics import Metrics, ReleaseMetrics
 from gateway.students import ServedStudent, Students
 from programs.aliases import Aliases, read_aliases
@@ -106,12 +106,14 @@ class Catalog:
         metrics: Metrics,
         tables: Path | None = None,
         taken: frozenset[str] = frozenset(),
+        bounds: Bounds = AS_DECLARED,
     ) -> None:
         """`taken` are names of other models; what of the releases would have one of them is in `clashes`."""
         self.models: Mapping[str, Served] = {}
         self.clashes: Sequence[str] = ()
         self._taken = taken
         self._root = root
+        self._bounds = bounds
         self._tables = cache(partial(open_tables, tables))  # large, so all releases share them
         self._students = students
         self._metrics = metrics
@@ -192,7 +194,7 @@ class Catalog:
 
     def _make_runnable(self, path: Path) -> Runnable:
         release = read_release(path)
-        executor = EXECUTORS[release.identity.kind](release)
+        executor = EXECUTORS[release.identity.kind](release, self._bounds)
         _check_chat(executor)
         program = release.identity.program
         return Runnable(
@@ -203,7 +205,7 @@ class Catalog:
             Conversation(program, executor.chat, executor.inputs, _verses(executor, self._tables)),
             self._metrics.for_release(program, release.identity.version),
             read_measured(path),
-            _streams(release),
+            _streams(release, executor),
             int((path / "release.json").stat().st_mtime),
         )
 
@@ -283,9 +285,11 @@ def _check_chat(executor: Executor) -> None:
         raise ReleaseInvalid(f"its chat names {name!r}, which is none of its fields")
 
 
-def _streams(release: Release) -> bool:
-    """Only one prompt whose answer no vote and no check can take back is shown before it is complete."""
+def _streams(release: Release, executor: Executor) -> bool:
+    """Only an answer that no vote, check or later step can take back is shown before it is complete."""
     form = release.form
+    if release.identity.kind == "interpreted":
+        return bool(getattr(executor, "streams", False))
     return release.identity.kind in ("plan", "neighbours") and form is not None and not form.checks
 
 

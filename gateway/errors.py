@@ -9,6 +9,7 @@
     ├── OutputInvalid         502  the model's reply does not hold the program's outputs
     │   └── CheckBroken       502  it does, but not what the program checks, however often asked
     ├── SchemaBroken          502  the outputs are not as the request's own schema asks
+    ├── RunTooLong            504  the program took more steps or time than one answer may
     ├── SearchFailed          502  what the program searches can't be searched now
     ├── UpstreamFailed        what an engine's error becomes; see `UPSTREAM`
     └── InternalFault         500  ours; the details are in the log only
@@ -28,7 +29,7 @@ import orjson
 
 from engine import errors as engine_errors
 from engine.errors import EngineError
-from programs.errors import CheckFailed, InputInvalid, ReplyUnparseable, RetrievalFailed
+from programs.errors import CheckFailed, InputInvalid, LimitExceeded, ReplyUnparseable, RetrievalFailed
 from programs.execution import RunFailed
 
 _log = logging.getLogger(__name__)
@@ -133,6 +134,12 @@ class SchemaBroken(GatewayError):
     code = "program_output_invalid"
 
 
+class RunTooLong(GatewayError):
+    status = 504
+    type = "server_error"
+    code = "program_limit_exceeded"
+
+
 class SearchFailed(GatewayError):
     status = 502
     type = "server_error"
@@ -220,6 +227,8 @@ def as_gateway_error(error: Exception) -> GatewayError:
         case CheckFailed():
             told = f"The model's answer does not pass the program's checks: {error}."
             return CheckBroken(told, error.attempts - 1)
+        case LimitExceeded():
+            return RunTooLong(f"The program did not come to an end: {error}.")
         case RetrievalFailed():
             _log.warning("a program's search failed: %s", error)
             return SearchFailed("What the program searches can't be searched now.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from typing import NamedTuple
 
 from gateway.errors import ModelUnavailable
 from programs.errors import ProgramError
@@ -11,10 +12,20 @@ from programs.execution import Executor
 from programs.inert import inert_executor
 from programs.release import Kind, Release
 
-MakeExecutor = Callable[[Release], Executor]
+MakeExecutor = Callable[["Release", "Bounds"], Executor]
 
 
-def interpreted_executor(release: Release) -> Executor:
+class Bounds(NamedTuple):
+    """What the operator lets one answer of any program take; None is what the program says itself."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+
+AS_DECLARED = Bounds()
+
+
+def interpreted_executor(release: Release, bounds: Bounds) -> Executor:
     """Runs the program's own module, after checking that it is the module that was compiled.
 
     Raises:
@@ -26,9 +37,10 @@ def interpreted_executor(release: Release) -> Executor:
             f"Release {release.name!r} could not be lowered to a plan and needs DSPy, which is not installed "
             "here; the gateway's operator can install it: pip install 'smallforge[compiler]'."
         )
-    from engine.lm import make_lm
-    from programs.interpreted import InterpretedExecutor, load_state, signature_fingerprint, source_digest
+    from engine.direct import DirectLM
+    from programs.interpreted import InterpretedExecutor
     from programs.loading import load_program
+    from programs.module_state import load_state, signature_fingerprint, source_digest
 
     compiled = release.identity.interpreted
     try:
@@ -40,13 +52,19 @@ def interpreted_executor(release: Release) -> Executor:
         raise ModelUnavailable(f"Release {release.name!r}: its program failed with {error!r}.") from error
     _check_same("signatures", release, compiled.signatures, signature_fingerprint(module))
     _check_same("source file", release, compiled.source, source_digest(program))
-    return InterpretedExecutor(load_state(module, release.state), program, make_lm)
+    limits = program.limits.within(bounds.steps, bounds.seconds)
+    return InterpretedExecutor(load_state(module, release.state), program, DirectLM, limits=limits)
+
+
+def _inert(release: Release, bounds: Bounds) -> Executor:
+    """A prompt or a vote: what it takes is written in the release."""
+    return inert_executor(release)
 
 
 EXECUTORS: dict[Kind, MakeExecutor] = {
-    "plan": inert_executor,
-    "neighbours": inert_executor,
-    "ensemble": inert_executor,
+    "plan": _inert,
+    "neighbours": _inert,
+    "ensemble": _inert,
     "interpreted": interpreted_executor,
 }
 

@@ -75,6 +75,9 @@ class Metrics:
             "Times a model was asked again because its answer broke a check.",
             _RELEASE,
         )
+        self.limit_failures = self._counter(
+            "gateway_limit_failures", "Requests whose program took more steps or time than it may.", _RELEASE
+        )
         self.upstream_errors = self._counter(
             "gateway_upstream_errors", "Failed calls of an engine.", ("reason",)
         )
@@ -139,6 +142,7 @@ class ReleaseMetrics:
         self.parse_failures = metrics.parse_failures.labels(*labels)
         self.check_failures = metrics.check_failures.labels(*labels)
         self.check_retries = metrics.check_retries.labels(*labels)
+        self.limit_failures = metrics.limit_failures.labels(*labels)
 
     # Bound at first use: a series that stands at 0 would say that something is known to be free.
     @cached_property

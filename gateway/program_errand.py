@@ -14,7 +14,7 @@ from gateway.catalog import Catalog
 from gateway.completion import Call, Response, chat_completion, complete, cost_headers
 from gateway.constraint import constraint
 from gateway.errand import Account
-from gateway.errors import CheckBroken, GatewayError, Header, OutputInvalid, RequestInvalid
+from gateway.errors import CheckBroken, GatewayError, Header, OutputInvalid, RequestInvalid, RunTooLong
 from gateway.exchange import Limits
 from gateway.protocol import ChatRequest, new_id, read_object, request_from
 from gateway.response_events import ResponseEvents
@@ -91,6 +91,8 @@ class ProgramErrand:
         self._speech.told(error)
         if self.call.student.trace is not None:
             error.about = self.call.about()
+        if isinstance(error, RunTooLong):
+            self.call.runnable.metrics.limit_failures.inc()
         if isinstance(error, OutputInvalid):
             metrics, broken = self.call.runnable.metrics, isinstance(error, CheckBroken)
             (metrics.check_failures if broken else metrics.parse_failures).inc()

@@ -7,6 +7,7 @@ ProgramError
 ├── InputInvalid          a request's inputs don't fit the plan
 ├── ReplyUnparseable      the model's reply doesn't hold the declared outputs
 ├── CheckFailed           the answer breaks a declared check, also when asked again
+├── LimitExceeded         a run took more steps or more time than one answer may
 ├── MetricError           a metric gives no score, or lacks what it needs for one
 ├── LoweringImpossible    the module is no constant prompt; carries the reason
 ├── RetrievalFailed       what a program searches can't be searched now
@@ -72,6 +73,14 @@ class CheckFailed(ProgramError):
         self.outputs = outputs
         self.reasons = tuple(reasons)
         self.attempts = attempts
+        super().__init__(message)
+
+
+class LimitExceeded(ProgramError):
+    """Says which limit; carries the steps that were taken until then."""
+
+    def __init__(self, message: str, steps: Sequence[Step]) -> None:
+        self.steps = tuple(steps)
         super().__init__(message)
 
 

@@ -5,72 +5,144 @@ Needs dspy. Knows nothing of how a model is reached: the caller hands in the mak
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError
 
 from programs.adapter import ProgramAdapter
 from programs.checks import broken
-from programs.errors import CheckFailed, ReleaseInvalid
-from programs.execution import Delta, Model, Outcome, Reply, RunFailed, Step
+from programs.errors import CheckFailed, LimitExceeded, ProgramInvalid
+from programs.execution import Model, Outcome, RunFailed
+from programs.module_fields import ModuleFields
 from programs.plan import Field
-from programs.program import Chat, Program, Sampling
+from programs.program import Chat, Program, RunLimits, Sampling
 from programs.reader import FieldDelta
 from programs.second_try import SecondTry, call_to_repeat
+from programs.steps import Live, Recorder
+from programs.threads import in_thread
+from programs.tool_threads import keep_tools_off_the_loop
 
 MakeLM = Callable[[Model, str, Mapping[str, object]], dspy.LM]
-"""`engine.lm.make_lm`: a model, a name for messages, request parameters -> the LM."""
+"""`engine.direct.DirectLM`, or another maker: a model, a name for messages, request parameters -> the LM."""
+
+
+class _Asked(NamedTuple):
+    """What one run was asked; its inputs as the module takes them."""
+
+    inputs: Mapping[str, Any]
+    values: Mapping[str, Any]
+    model: Model
+    params: Mapping[str, object]
 
 
 class InterpretedExecutor:
     """Runs a DSPy module for one request after another; the module itself is never changed by a run.
 
-    `trace`, where given, receives the predictor calls as DSPy records them, those of the last attempt where
-    a check was broken before; one run at a time then.
+    A module that has only `forward` runs in a thread, on a copy of its own. `trace`, where given, receives
+    the predictor calls as DSPy records them, those of the last attempt where a check was broken before; one
+    run at a time then. `limits` are the program's own unless they are given.
     """
 
     def __init__(
-        self, module: dspy.Module, program: Program, make_lm: MakeLM, trace: list[Any] | None = None
+        self,
+        module: dspy.Module,
+        program: Program,
+        make_lm: MakeLM,
+        trace: list[Any] | None = None,
+        limits: RunLimits | None = None,
     ) -> None:
         self.chat: Chat = program.chat
         self.sampling: Sampling = program.sampling
-        self.inputs: Sequence[Field] = [Field(name) for name in _entry_inputs(module)]
-        self.outputs: Sequence[Field] = [
-            Field(name) for name in (*program.chat.reasoning, program.chat.answer)
-        ]
+        self._fields = ModuleFields(module, program.chat)
+        self.inputs: Sequence[Field] = self._fields.inputs
+        self.outputs: Sequence[Field] = self._fields.outputs
+        self._name = program.name
         self._module = module
         self._make_lm = make_lm
         self._trace = trace
         self._checks = program.checks
         self._attempts = 1 + (program.check_retries if program.checks else 0)
+        self._limits = limits or program.limits
+        self._answering = _answering(module, program)
+        self._texts = [field.name for field in self.outputs if field.type == "str"]
+        keep_tools_off_the_loop(module)
+
+    @property
+    def streams(self) -> bool:
+        """Whether an answer's text is shown while it is written: no check may take it back later."""
+        return bool(self._answering) and not self._checks
 
     async def run(self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]) -> Outcome:
         """The outcome of the module's run, or of a further one where an answer breaks a check.
 
         Raises:
-            RunFailed, CheckFailed
+            InputInvalid, RunFailed, CheckFailed, LimitExceeded
         """
-        recorder = Recorder(model)
-        lm = self._make_lm(recorder, "student", {**self.sampling.as_request(), **params})
+        return await self._run(_Asked(inputs, self._fields.values(inputs), model, params), None)
+
+    async def stream(
+        self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]
+    ) -> AsyncGenerator[FieldDelta | Outcome]:
+        """The texts as the predictors that end the program write them; other texts when the run is over."""
+        arrived: asyncio.Queue[FieldDelta | None] = asyncio.Queue()
+        live = Live(self._answering, self._texts, arrived.put_nowait) if self.streams else None
+        asked = _Asked(inputs, self._fields.values(inputs), model, params)
+        # In a task of its own: a slow reader of the texts must not use up the run's time.
+        run = asyncio.ensure_future(self._run(asked, live))
+        run.add_done_callback(lambda _: arrived.put_nowait(None))
+        told: dict[str, str] = {}
+        try:
+            while (piece := await arrived.get()) is not None:
+                told[piece.field] = told.get(piece.field, "") + piece.text
+                yield piece
+            outcome = await run
+        finally:
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
+        if not outcome.complete:
+            yield Outcome(told, outcome.steps, complete=False, attempts=outcome.attempts)
+            return
+        self._refuse_unlike(told, outcome)
+        for name in self._texts:
+            text = outcome.outputs.get(name)
+            if name not in told and isinstance(text, str):
+                yield FieldDelta(name, text)
+        yield outcome
+
+    async def _run(self, asked: _Asked, live: Live | None) -> Outcome:
+        recorder = Recorder(asked.model, self._limits.steps, live)
+        limit = asyncio.timeout(self._limits.seconds)
+        try:
+            async with limit:
+                return await self._until_unbroken(asked, recorder)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            told = f"it took longer than {self._limits.seconds:g} seconds, the most for one answer"
+            raise LimitExceeded(told, recorder.steps) from error
+        finally:
+            recorder.end()
+
+    async def _until_unbroken(self, asked: _Asked, recorder: Recorder) -> Outcome:
+        """Runs the module until its answer breaks no check, as often as it may."""
         trace = [] if self._trace is None else self._trace
         begun = len(trace)
+        lm = self._make_lm(recorder, "student", {**self.sampling.as_request(), **asked.params})
         adapter = ProgramAdapter()
         for attempt in range(1, self._attempts + 1):
             try:
                 with dspy.context(lm=lm, adapter=adapter, disable_history=True, trace=trace, callbacks=[]):
-                    prediction = await self._module.acall(**self._values(inputs))
+                    prediction = await self._called(asked.values, recorder)
             except AdapterParseError as error:
                 steps = tuple(recorder.steps)
                 if steps and steps[-1].finish_reason == "length":
                     return Outcome({}, steps, complete=False, attempts=attempt)
                 raise RunFailed("the reply does not hold the declared outputs", steps, attempt) from error
-            outputs = dict(prediction.items())
-            found = broken(self._checks, inputs, outputs)
+            outputs = self._fields.as_json(prediction)
+            found = broken(self._checks, asked.inputs, outputs)
             if not found:
                 return Outcome(outputs, tuple(recorder.steps), attempts=attempt)
             reasons = [item.reason for item in found]
@@ -82,111 +154,55 @@ class InterpretedExecutor:
                 del trace[begun:]
         raise CheckFailed("; ".join(reasons), recorder.steps, outputs, reasons, attempt)
 
-    def _values(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        if self.chat.history is None:
-            return dict(inputs)
-        return {**inputs, self.chat.history: dspy.History(messages=list(inputs.get(self.chat.history) or []))}
+    async def _called(self, values: Mapping[str, Any], recorder: Recorder) -> dspy.Prediction:
+        """What the module gives; a limit that was exceeded counts even where the module got over it."""
+        try:
+            if hasattr(self._module, "aforward"):
+                prediction = await self._module.acall(**values)
+            else:
+                prediction = await self._called_in_thread(values)
+        except Exception as error:
+            if recorder.exceeded is not None and recorder.exceeded is not error:
+                raise recorder.exceeded from error
+            raise
+        if recorder.exceeded is not None:
+            raise recorder.exceeded
+        return prediction
 
-    async def stream(
-        self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]
-    ) -> AsyncGenerator[FieldDelta | Outcome]:
-        """The answer arrives in one piece: only the last step knows it."""
-        outcome = await self.run(inputs, model, params)
-        for field in self.outputs:
-            if field.name in outcome.outputs:
-                yield FieldDelta(field.name, str(outcome.outputs[field.name]))
-        yield outcome
+    async def _called_in_thread(self, values: Mapping[str, Any]) -> dspy.Prediction:
+        def work() -> dspy.Prediction:
+            # DSPy's own BestOfN and Refine count their failures in themselves. A trace names a module's own
+            # predictors, and where there is one, nobody else runs.
+            module = self._module if self._trace is not None else self._module.deepcopy()
+            return module(**values)
 
+        with dspy.context(allow_tool_async_sync_conversion=True):
+            return await in_thread(f"program {self._name!r}", work)
 
-class Recorder:
-    """A model that remembers the steps of one run."""
-
-    def __init__(self, model: Model) -> None:
-        self.steps: list[Step] = []
-        self._model = model
-
-    async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
-        reply = await self._model.complete(messages, params)
-        self.steps.append(Step(reply.text, reply.finish_reason, reply.usage))
-        return reply
-
-    def stream(self, messages: Sequence[object], params: Mapping[str, object]) -> AsyncGenerator[Delta]:
-        return self._model.stream(messages, params)
-
-
-def _entry_inputs(module: dspy.Module) -> list[str]:
-    """What a call of the module takes: a predictor's input fields, or the parameters of `aforward`."""
-    signature = getattr(module, "signature", None) or getattr(
-        getattr(module, "predict", None), "signature", None
-    )
-    if signature is not None:
-        return list(signature.input_fields)
-    entry = module.aforward if hasattr(module, "aforward") else module.forward
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return [name for name, p in inspect.signature(entry).parameters.items() if p.kind in kinds]
+    def _refuse_unlike(self, told: Mapping[str, str], outcome: Outcome) -> None:
+        for name, text in told.items():
+            if outcome.outputs.get(name) != text:
+                raise RunFailed(
+                    f"output {name!r} is not what was shown of it; `answered_by` may only name predictors "
+                    "that are called once in a run, and whose text the program gives as it is",
+                    outcome.steps,
+                    outcome.attempts,
+                )
 
 
-def dump_state(module: dspy.Module) -> dict[str, Any]:
-    """Instructions and demonstrations of every predictor, nothing else."""
-    return {
-        name: {
-            "instructions": predictor.signature.instructions,
-            "demos": [_plain(dict(demo)) for demo in predictor.demos],
-        }
-        for name, predictor in module.named_predictors()
+def _answering(module: dspy.Module, program: Program) -> list[dspy.Predict]:
+    """The predictors whose texts are the program's own; known of DSPy's modules, declared for others."""
+    known: dict[type, str] = {
+        dspy.Predict: "self",
+        dspy.ChainOfThought: "predict",
+        dspy.ReAct: "extract.predict",
     }
-
-
-def load_state(module: dspy.Module, state: Mapping[str, Any]) -> dspy.Module:
-    """Puts a state into a fresh module.
-
-    Raises:
-        ReleaseInvalid: the state names other predictors or holds anything but instructions and demos.
-    """
+    names = program.answered_by or [known[kind] for kind in (type(module),) if kind in known]
     predictors = dict(module.named_predictors())
-    if state.keys() != predictors.keys():
-        raise ReleaseInvalid(
-            f"state.json has predictors {sorted(state)}, the program has {sorted(predictors)}"
-        )
-    for name, part in state.items():
-        if not isinstance(part, dict) or part.keys() != {"instructions", "demos"}:
-            raise ReleaseInvalid(f"state.json: {name!r} may hold 'instructions' and 'demos' only")
-        predictor = predictors[name]
-        if not isinstance(part["instructions"], str) or not isinstance(part["demos"], list):
-            raise ReleaseInvalid(f"state.json: {name!r} needs a text and a list")
-        predictor.signature = predictor.signature.with_instructions(part["instructions"])
-        predictor.demos = [dspy.Example(**_revived(demo, predictor.signature)) for demo in part["demos"]]
-    return module
-
-
-def signature_fingerprint(module: dspy.Module) -> str:
-    """SHA-256 over names, order, types and descriptions of every predictor's fields."""
-    shape = {
-        name: [
-            [field, str(info.annotation), info.json_schema_extra]
-            for field, info in predictor.signature.fields.items()
-        ]
-        for name, predictor in module.named_predictors()
-    }
-    return hashlib.sha256(json.dumps(shape, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def source_digest(program: Program) -> str:
-    """SHA-256 over the source file that defines the program's module."""
-    file = inspect.getsourcefile(inspect.unwrap(program.make_module))
-    if file is None:
-        raise ReleaseInvalid(f"program {program.name!r} has no source file to digest")
-    with open(file, "rb") as source:
-        return hashlib.sha256(source.read()).hexdigest()
-
-
-def _plain(demo: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: [dict(turn) for turn in value.messages] if isinstance(value, dspy.History) else value
-        for key, value in demo.items()
-    }
-
-
-def _revived(demo: Mapping[str, Any], signature: type[dspy.Signature]) -> dict[str, Any]:
-    histories = {name for name, info in signature.input_fields.items() if info.annotation is dspy.History}
-    return {k: dspy.History(messages=v) if k in histories and v is not None else v for k, v in demo.items()}
+    for name in names:
+        if name not in predictors:
+            raise ProgramInvalid(
+                f"program {program.name!r} has answered_by={program.answered_by!r}: its predictors are "
+                f"{', '.join(predictors)}"
+            )
+    return [predictors[name] for name in names] if hasattr(module, "aforward") else []

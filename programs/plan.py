@@ -20,7 +20,7 @@ from programs.errors import InputInvalid, ProgramInvalid, ReleaseInvalid
 from programs.program import Chat, Sampling
 
 FieldType = Literal[
-    "str", "int", "float", "bool", "list[str]", "list[int]", "list[float]", "literal", "history"
+    "str", "int", "float", "bool", "list[str]", "list[int]", "list[float]", "literal", "history", "json"
 ]
 
 _MARKER = re.compile(r"\[\[ ## (\w+) ## \]\]")

@@ -76,6 +76,21 @@ class Chat:
 
 
 @dataclass(frozen=True)
+class RunLimits:
+    """What one answer of a program of several steps may take: calls of its model, and seconds."""
+
+    steps: int = 50
+    seconds: float = 300.0
+
+    def within(self, steps: int | None, seconds: float | None) -> RunLimits:
+        """These, or the given ones where they are lower."""
+        return RunLimits(
+            self.steps if steps is None else min(self.steps, steps),
+            self.seconds if seconds is None else min(self.seconds, seconds),
+        )
+
+
+@dataclass(frozen=True)
 class Program:
     """One task: how to build its module, where its examples come from, how a prediction is scored."""
 
@@ -96,8 +111,17 @@ class Program:
     """Asked of the test answers only, and only where a teacher is named: does it agree with `metric`?"""
     as_fields: AsFields | None = None
     """Takes rows of files in other forms than the program's own fields, as a benchmark is published."""
+    limits: RunLimits = RunLimits()
+    """Where a run of a module of several steps ends, whatever it does; one constant prompt has one step."""
+    answered_by: tuple[str, ...] = ()
+    """Predictors of a module of several steps that end it, their text being the answer as it is: it streams
+    while they write it. Of DSPy's own modules that is known."""
 
     def __post_init__(self) -> None:
+        if self.limits.steps < 1 or not self.limits.seconds > 0:
+            raise ProgramInvalid(
+                f"program {self.name!r} has limits={self.limits!r}: a run needs a step at least, and time"
+            )
         if not 0 <= self.check_retries <= MOST_CHECK_RETRIES:
             raise ProgramInvalid(
                 f"program {self.name!r} has check_retries={self.check_retries!r}: allowed are 0 to "

@@ -44,14 +44,23 @@ def signature_fields(signature: type[dspy.Signature]) -> SignatureFields:
 
 
 def _field(name: str, info: FieldInfo) -> Field:
-    annotation, optional = _without_none(info.annotation)
-    required = info.is_required() and not optional
     default = None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
+    return field_of(name, info.annotation, info.is_required(), default)
+
+
+def field_of(name: str, declared: Any, required: bool, default: Any = None) -> Field:
+    """A field of a declared type; one that may be None is not required.
+
+    Raises:
+        LoweringImpossible: a plan knows no such type.
+    """
+    annotation, optional = _without_none(declared)
+    required = required and not optional
     if get_origin(annotation) is Literal and all(isinstance(choice, str) for choice in get_args(annotation)):
         return Field(name, "literal", get_args(annotation), required, default)
     if annotation not in _TYPES:
         known = ", ".join([*_TYPES.values(), "Literal of texts"])
-        raise LoweringImpossible(f"field {name!r} has type {info.annotation}; a plan knows {known}")
+        raise LoweringImpossible(f"field {name!r} has type {declared}; a plan knows {known}")
     return Field(name, _TYPES[annotation], (), required, default)
 
 

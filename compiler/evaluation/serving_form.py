@@ -9,8 +9,8 @@ from compiler.lowering import interpreted
 from programs.errors import ReleaseInvalid
 from programs.execution import Executor
 from programs.inert import inert_executor
-from programs.interpreted import load_state, signature_fingerprint, source_digest
 from programs.loading import blamed_on, load_program
+from programs.module_state import load_state, signature_fingerprint, source_digest
 from programs.program import Program
 from programs.release import Release
 

@@ -32,8 +32,7 @@ class MeteredRun:
     async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
         student = self._student
         client = student.served.student.client
-        bound = student.max_tokens
-        if bound is not None and self._completion + self._promised >= bound:
+        if self._is_used_up():
             return Reply("", "", "length", None, client.model)
         params, promised = self._bounded(self._seeded(params))
         usage: Usage | None = None
@@ -57,6 +56,9 @@ class MeteredRun:
         self, messages: Sequence[object], params: Mapping[str, object]
     ) -> AsyncGenerator[Delta, None]:
         student = self._student
+        if self._is_used_up():
+            yield Delta(finish_reason="length")
+            return
         params, promised = self._bounded(self._seeded(params))
         usage: Usage | None = None
         deltas = student.served.student.client.stream(messages, params)
@@ -81,6 +83,10 @@ class MeteredRun:
             await deltas.aclose()
             self._promised -= promised
             self._book(mark, usage, step)
+
+    def _is_used_up(self) -> bool:
+        bound = self._student.max_tokens
+        return bound is not None and self._completion + self._promised >= bound
 
     def _step(self, messages: Sequence[object]) -> Step | None:
         trace = self._student.trace

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from programs.bm25 import BM25, index_folder
-from programs.errors import InputInvalid
 from programs.program import Chat, Program, Sampling, Split
 from programs.retrieval import Passage, Retriever, open_retriever, retriever_setting
 from programs.tasks.hotpotqa import HANDPICKED, METRIC
@@ -44,8 +43,6 @@ def two_hops(retriever: Retriever, passages: int = PASSAGES) -> dspy.Module:
             self.answer = dspy.Predict(FromPassages)
 
         async def aforward(self, question: str) -> dspy.Prediction:
-            if not isinstance(question, str):  # a request's `inputs` may hold anything
-                raise InputInvalid("question", f"input 'question' must be str, not {question!r:.80}")
             found = list(dict.fromkeys(await retriever.search(question, passages)))
             query = await self._query(as_text(found), question)
             # What both searches find counts once, and the second makes up for it with what comes next.
@@ -124,4 +121,5 @@ program = Program(
     description="Questions that take two searches of a paragraph index to answer.",
     handpicked=handpicked,
     as_fields=as_fields,
+    answered_by=("answer",),
 )

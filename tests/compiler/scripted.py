@@ -155,3 +155,14 @@ class TwoSteps(dspy.Module):
     async def aforward(self, question: str) -> dspy.Prediction:
         worked = await self.first.acall(question=question)
         return await self.second.acall(question=question, sum=worked.reasoning)
+
+
+class Synchronous(dspy.Module):
+    """One step, and no aforward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.work_out = dspy.ChainOfThought("question -> answer")
+
+    def forward(self, question: str) -> dspy.Prediction:
+        return self.work_out(question=question)

@@ -36,6 +36,7 @@ from tests.compiler.scripted import (
     Bound,
     Named,
     SumsExamples,
+    Synchronous,
     TwoSteps,
     program,
     request,
@@ -339,12 +340,9 @@ async def test_a_search_ends_when_the_target_is_reached(tmp_path: Path) -> None:
     assert result.compiled.mean == 1.0 and result.spent.calls <= whole.spent.calls
 
 
-async def test_a_module_that_is_only_synchronous_is_refused(tmp_path: Path) -> None:
-    class Synchronous(dspy.Module):
-        def forward(self, question: str) -> dspy.Prediction:
-            return dspy.Prediction(answer="1")
-
-    assert "has no aforward" in await refused(ProgramUnusable, request(tmp_path, program(Synchronous)))
+async def test_a_module_that_has_only_forward_is_built_and_released(tmp_path: Path) -> None:
+    result, _ = await run(request(tmp_path, program(Synchronous)), Adder())
+    assert result.kind == "interpreted" and result.compiled.mean == 1.0
 
 
 async def test_a_chat_that_names_no_output_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from compiler.proof import lower_proven
 from compiler.publication import Draft, alias_for, check_writable, draft_release, publish
 from programs.aliases import read_aliases
 from programs.errors import ReleaseNotWritten
-from programs.interpreted import load_state
+from programs.module_state import load_state
 from programs.release import read_release, verify_evidence
 from tests.compiler.scripted import Adder, Bound, TwoSteps, chain, program, sums
 

@@ -12,7 +12,7 @@ import pytest
 from openai import APIStatusError, OpenAI
 
 from programs.aliases import move_alias
-from programs.interpreted import dump_state, signature_fingerprint, source_digest
+from programs.module_state import dump_state, signature_fingerprint, source_digest
 from programs.release import Identity, Interpreted, canonical_json, digest, write_release
 from programs.tasks.arithmetic import program
 from tests.gateway.serving import fingerprint_of, running_gateway, settings_for

@@ -12,7 +12,8 @@ from engine.lm import make_lm
 from programs.checks import Check, is_one_of, matches, must_mention, satisfies
 from programs.errors import CheckFailed, ReleaseInvalid
 from programs.execution import Outcome, RunFailed
-from programs.interpreted import InterpretedExecutor, dump_state, load_state, signature_fingerprint
+from programs.interpreted import InterpretedExecutor
+from programs.module_state import dump_state, load_state, signature_fingerprint
 from programs.program import Chat, Program, Sampling
 from tests.programs.scripted import ScriptedModel
 
