@@ -20,6 +20,8 @@ from programs.errors import InputInvalid, LoweringImpossible
 from programs.plan import Field, fits
 from programs.program import Chat
 from programs.signature import field_of
+from programs.tool_objects import given_tools
+from programs.tools import ToolsUnusable
 
 _KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -41,9 +43,9 @@ class ModuleFields:
         self._history = chat.history
         self.inputs: Sequence[Field] = [one.field for one in self._inputs.values()]
         written = _outputs(module)
-        self.outputs: Sequence[Field] = [
-            written.get(name, Field(name)) for name in (*chat.reasoning, chat.answer)
-        ]
+        told = dict.fromkeys([*chat.reasoning, chat.answer])
+        called = [name for name, field in written.items() if field.type == "tool_calls" and name not in told]
+        self.outputs: Sequence[Field] = [written.get(name, Field(name)) for name in (*told, *called)]
 
     def values(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """What the module is called with.
@@ -51,7 +53,7 @@ class ModuleFields:
         Raises:
             InputInvalid: a value is none of its input's type.
         """
-        values = {name: self._value(name, value) for name, value in inputs.items()}
+        values = self._with_tools({name: self._value(name, value) for name, value in inputs.items()})
         if self._history is not None and values.get(self._history) is None:
             values[self._history] = dspy.History(messages=[])
         return values
@@ -60,8 +62,17 @@ class ModuleFields:
         """What the module gave, as JSON holds it: a model is an object, the member of an enum its value."""
         return {name: _plain(value) for name, value in prediction.items()}
 
+    def _with_tools(self, values: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return given_tools(self.inputs, values)
+        except ToolsUnusable as error:
+            name = next(field.name for field in self.inputs if field.type in ("tools", "tool"))
+            raise InputInvalid(name, f"input {name!r} {error}") from error
+
     def _value(self, name: str, value: Any) -> Any:
         known = self._inputs.get(name)
+        if known is not None and known.field.type in ("tools", "tool"):
+            return value
         if known is None or not isinstance(value, _JSON) or (value is None and not known.field.required):
             return value
         if name == self._history or known.field.type == "history":
@@ -91,9 +102,13 @@ def _inputs(module: dspy.Module) -> list[_Input]:
     )
     if signature is not None:
         return [_of_signature(name, info) for name, info in signature.input_fields.items()]
-    entry = module.aforward if hasattr(module, "aforward") else module.forward
-    parameters = inspect.signature(entry).parameters
-    return [_of_parameter(entry, it) for it in parameters.values() if it.kind in _KINDS]
+    # Through its class: DSPy warns of who takes a module's forward in hand.
+    entry = module.aforward if hasattr(module, "aforward") else type(module).forward.__get__(module)
+    parameters = inspect.signature(entry).parameters.values()
+    inner = getattr(module, "module", None)
+    if any(it.kind is inspect.Parameter.VAR_KEYWORD for it in parameters) and isinstance(inner, dspy.Module):
+        return _inputs(inner)  # it hands on whatever it is given, as BestOfN and Refine do
+    return [_of_parameter(entry, it) for it in parameters if it.kind in _KINDS]
 
 
 def _of_signature(name: str, info: FieldInfo) -> _Input:

@@ -144,6 +144,7 @@ async def test_threads_of_many_runs_ask_their_own_models() -> None:
 async def test_the_best_of_several_is_found_again_and_again() -> None:
     best = dspy.BestOfN(dspy.Predict("question -> answer"), 2, lambda inputs, it: float(len(it.answer)), 9.0)
     runs = executor(best)
+    assert list(runs.inputs) == [Field("question")]
     for _ in range(4):
         outcome = await ask(runs, said(answer="short"), said(answer="long enough"))
         assert outcome.outputs == {"answer": "long enough"}
