@@ -1,81 +1,123 @@
-"""The API page's description of the paths that ask a model, made from the policy table.
+"""The API page: what FastAPI knows of the paths, with the bodies that each takes and gives.
 
-Their endpoints read bodies without a model class, so the page's generator can't see them by itself.
+The endpoints that ask a model read bodies without a model class, and the others write them without one, so
+the page's generator can't see them by itself.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from gateway.policy import FIELDS
+from gateway.api_schemas import A_CHAT_OR_INPUTS, BODIES, FIELDS, MODEL, Schema, or_null
+from gateway.policy import FIELDS as CHAT
+from gateway.policy import FieldPolicy
 from gateway.responses_policy import RESPONSES
 
-_TYPES = {
-    "model": "string",
-    "messages": "array",
-    "stream": "boolean",
-    "stream_options": "object",
-    "temperature": "number",
-    "top_p": "number",
-    "min_p": "number",
-    "inputs": "object",
-    "response_format": "object",
-    "stop": None,
+
+class Told(NamedTuple):
+    """The body of a path's 200, and by status what else it may answer with, `Error` unless said otherwise."""
+
+    body: str
+    others: tuple[int, ...] = ()
+    other_body: str = "Error"
+
+
+_TOLD = {
+    "/v1/models": Told("ModelList"),
+    "/v1/models/{model}": Told("Model", (404,)),
+    "/api/v0/models": Told("LMStudioModelList"),
+    "/api/v0/models/{model}": Told("LMStudioModel", (404,)),
+    "/healthz": Told("Health"),
+    "/readyz": Told("Readiness", (503,), "Readiness"),
 }
-_EXAMPLE = {"model": "arithmetic", "messages": [{"role": "user", "content": "What is six times seven?"}]}
+_FAILURES = {
+    400: "The request can't be served as it is",
+    404: "No such model",
+    413: "The body is too large",
+    429: "The engine is at its limit; `retry-after` says for how long",
+    500: "The gateway failed",
+    502: "The engine failed, or its reply is not what the program gives",
+    503: "Not ready, or the model can't be served now",
+    504: "The engine took too long",
+}
+_CHAT = {"model": "arithmetic", "messages": [{"role": "user", "content": "What is six times seven?"}]}
 
 
 def openapi_with_models(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's own schema with the hot paths added; made once."""
+    """FastAPI's own schema with all bodies in it; made once."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        schema["paths"] |= {path: {"post": operation} for path, operation in _asking().items()}
+        for path, told in _TOLD.items():
+            schema["paths"][path]["get"]["responses"] = _responses(told)
+        asking = _asking()
+        for path in ("chat/completions", "completions", "embeddings"):
+            asking[f"/api/v0/{path}"] = asking[f"/v1/{path}"]
+        schema["paths"] |= {path: {"post": operation} for path, operation in asking.items()}
+        schema["components"] = {"schemas": BODIES}
         app.openapi_schema = schema
     return app.openapi_schema
 
 
 def _asking() -> dict[str, dict[str, Any]]:
-    applied = {name: _property(name) for name, policy in FIELDS.items() if policy.treatment == "apply"}
-    model = {"model": {"type": "string", "description": "an exposed model's name"}}
+    chat = {"properties": _applied(CHAT), "anyOf": A_CHAT_OR_INPUTS}
     return {
         "/v1/chat/completions": _operation(
-            "Ask a program, or an exposed model, in a chat; at once or streamed", applied, _EXAMPLE
+            "Ask a program, or an exposed model, in a chat; at once or streamed",
+            "ChatCompletion",
+            chat,
+            _CHAT,
         ),
         "/v1/responses": _operation(
             "Ask a program by OpenAI's Responses; at once or in typed events, nothing is stored",
-            {name: {"description": it.note} for name, it in RESPONSES.items() if it.treatment == "apply"},
+            "Response",
+            {"properties": _applied(RESPONSES)},
             {"model": "arithmetic", "input": "What is six times seven?"},
         ),
         "/v1/completions": _operation(
             "Let an exposed model go on with a text; the body is the engine's",
-            {**model, "prompt": {"type": "string"}},
+            "Completion",
+            {"properties": {"prompt": {"description": "a text or several"}}},
             {"model": "qwen3-0.6b", "prompt": "Six times seven is"},
         ),
         "/v1/embeddings": _operation(
             "Vectors of texts from an exposed model; the body is the engine's",
-            {**model, "input": {"description": "a text or several"}},
+            "Embeddings",
+            {"properties": {"input": {"description": "a text or several"}}},
             {"model": "bge-small", "input": "six times seven"},
         ),
     }
 
 
-def _operation(summary: str, properties: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    body = {"type": "object", "required": ["model"], "properties": properties, "example": example}
+def _applied(policies: dict[str, FieldPolicy]) -> dict[str, Schema]:
     return {
-        "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-        "responses": {
-            "200": {"description": "OpenAI's body, or its events where a stream was asked for"},
-            "4XX": {"description": "The request can't be served; OpenAI's error body"},
-            "5XX": {"description": "The engine or the gateway failed; OpenAI's error body"},
-        },
+        name: {**or_null(FIELDS.get(name, {})), "description": policy.note}
+        for name, policy in policies.items()
+        if policy.treatment == "apply" and name != "model"
     }
 
 
-def _property(name: str) -> dict[str, Any]:
-    kind = _TYPES.get(name, "integer")
-    described: dict[str, Any] = {"description": FIELDS[name].note}
-    return described if kind is None else {"type": kind, **described}
+def _operation(summary: str, told: str, asked: Schema, example: dict[str, Any]) -> dict[str, Any]:
+    fields = {"model": MODEL, **asked["properties"]}
+    body = {"type": "object", "required": ["model"], **asked, "properties": fields, "example": example}
+    responses = _responses(Told(told, tuple(_FAILURES)))
+    if told != "Embeddings":
+        # A stream's events, for which OpenAPI 3.1 has no schema.
+        responses["200"]["content"]["text/event-stream"] = {}
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": responses,
+    }
+
+
+def _responses(told: Told) -> dict[str, Any]:
+    failures = {str(status): _response(_FAILURES[status], told.other_body) for status in told.others}
+    return {"200": _response("What was asked for", told.body), **failures}
+
+
+def _response(description: str, body: str) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{body}"}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}

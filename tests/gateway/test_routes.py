@@ -6,6 +6,9 @@ import socket
 
 import httpx
 
+from gateway.api_schemas import FIELDS
+from gateway.policy import FIELDS as CHAT
+from gateway.responses_policy import RESPONSES
 from tests.gateway.serving import RunningGateway
 from tests.gateway.upstream import Upstream
 
@@ -22,6 +25,26 @@ def test_the_api_page_describes_every_path(gateway: RunningGateway) -> None:
         assert "requestBody" in paths[path]["post"]
     assert {"/v1/models", "/v1/models/{model}", "/api/v0/models", "/healthz", "/readyz"} <= paths.keys()
     assert httpx.get(f"{gateway.url}/docs").status_code == 200
+
+
+def test_the_api_page_says_of_every_path_what_it_answers(gateway: RunningGateway) -> None:
+    page = httpx.get(f"{gateway.url}/openapi.json").json()
+    for operation in (operation for path in page["paths"].values() for operation in path.values()):
+        for response in operation["responses"].values():
+            name = response["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+            assert name in page["components"]["schemas"]
+        assert "422" not in operation["responses"]
+
+
+def test_the_api_page_knows_the_type_of_every_field_that_is_applied() -> None:
+    applied = {name for fields in (CHAT, RESPONSES) for name, it in fields.items() if it.treatment == "apply"}
+    assert applied == {"model", *FIELDS}
+
+
+def test_a_path_asked_by_a_wrong_method_names_the_right_ones(gateway: RunningGateway) -> None:
+    for path, allowed in (("/v1/models", "GET"), ("/v1/chat/completions", "POST")):
+        reply = httpx.request("PATCH", gateway.url + path)
+        assert (reply.status_code, reply.headers["allow"]) == (405, allowed)
 
 
 def _raw(gateway: RunningGateway, request: bytes) -> bytes:

@@ -49,6 +49,9 @@ class Upstream:
 
     url: str = ""
     script: Script = field(default_factory=Script)
+    questions: dict[str, Script] = field(default_factory=dict)
+    """What is done instead where the last message holds the key; each such message goes through its script
+    by itself."""
     template_tokens: int = 4
     models: list[str] = field(default_factory=lambda: ["tiny"])
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -60,6 +63,7 @@ class Upstream:
 
     def reset(self, script: Script | None = None) -> None:
         self.script = script or Script()
+        self.questions.clear()
         self.requests.clear()
         self.raw.clear()
         self.headers.clear()
@@ -75,10 +79,9 @@ class Upstream:
         body = orjson.loads(await request.read())
         self.requests.append(body)
         if not _is_program(body):
-            return _json(self._completion(body, Script("ok")))
+            return _json(self._completion(body, Script("ok", finish_reason="length")))
         self.headers.append(dict(request.headers))
-        script = self._script_for(body)
-        self.script = script.then or self.script
+        script = self._next_script(body)
         await asyncio.sleep(script.seconds)
         if script.trouble == "stall":
             await self._stall()
@@ -119,10 +122,17 @@ class Upstream:
         cards = [{"id": name, "object": "model", "max_model_len": 8192} for name in self.models]
         return _json({"object": "list", "data": cards})
 
-    def _script_for(self, body: dict[str, Any]) -> Script:
-        system = body["messages"][0]["content"]
+    def _next_script(self, body: dict[str, Any]) -> Script:
+        system, last = body["messages"][0]["content"], str(body["messages"][-1].get("content"))
+        held = (script for key, script in self.questions.items() if key in last)
+        script = self.questions.get(last) or next(held, None)
+        if script is not None:
+            self.questions[last] = script.then or script
+            return script
         said = (text for key, text in self.script.texts.items() if key in system)
-        return replace(self.script, text=next(said, self.script.text))
+        script = replace(self.script, text=next(said, self.script.text))
+        self.script = script.then or self.script
+        return script
 
     async def _stream(self, request: web.Request, body: dict[str, Any], script: Script) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
