@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from programs.call_metrics import calls_match
 from programs.checks import is_one_of, matches, mentions_one_of, must_mention, satisfies
 from programs.data import content_key, fingerprint, read_examples, read_rows
 from programs.embedding import Embedder
@@ -69,6 +70,7 @@ __all__ = [
     "RunLimits",
     "Sampling",
     "Split",
+    "calls_match",
     "containment",
     "content_key",
     "critical_terms",

@@ -57,9 +57,14 @@ def hostile_values(field: Field, plan: Plan) -> Iterator[Any]:
             yield from field.choices
         case "history":
             yield from _hostile_turns(plan)
+        case "tools":
+            yield from ([], [_tool("two"), _tool("one", "")])
+            yield from ([_tool("one", text), _tool("two")] for text in hostile_texts(plan))
+        case "tool":
+            yield from (_tool("one", text) for text in hostile_texts(plan))
 
 
-def _hostile_turns(plan: Plan) -> Iterator[list[dict[str, str]]]:
+def _hostile_turns(plan: Plan) -> Iterator[list[dict[str, Any]]]:
     """Past turns without questions, without answers, with both, and with hostile texts in them."""
     asked, answered = plan.chat.user, plan.chat.answer
     yield []
@@ -69,6 +74,21 @@ def _hostile_turns(plan: Plan) -> Iterator[list[dict[str, str]]]:
     yield [{field.name: "all outputs" for field in plan.outputs}]
     for text in hostile_texts(plan):
         yield [{asked: text, answered: text}]
+    for name in (field.name for field in plan.outputs if field.type == "tool_calls"):
+        yield from ([{asked: "call", name: _calls(text)}, {name: _calls("")}] for text in hostile_texts(plan))
+
+
+def _tool(name: str, text: str = "plain") -> dict[str, Any]:
+    """A tool with the text wherever it may have one; the first of its arguments may be left out."""
+    properties = {text[:100]: {"type": "string", "description": text}, "n": {"enum": [text, 1, None]}}
+    parameters = {"type": "object", "properties": properties, "required": ["n"]}
+    return {"name": name, "description": text, "parameters": parameters}
+
+
+def _calls(text: str) -> dict[str, Any]:
+    """Calls of a past turn with what they gave."""
+    result = {"call_id": None, "name": "one", "value": text, "is_error": False}
+    return {"tool_calls": [{"name": "one", "args": {"text": text}}], "tool_call_results": [result]}
 
 
 def mutations(reply: str, plan: Plan, rng: random.Random) -> Iterator[str]:

@@ -31,7 +31,7 @@ from programs.neighbours import (
 from programs.plan import Field, Message, Plan, plan_as_dict, read_plan
 from programs.program import Program
 from programs.release import Kind
-from programs.signature import signature_fields
+from programs.signature import SignatureFields, signature_fields
 
 
 def sole_predictor(module: dspy.Module) -> dspy.Predict:
@@ -78,6 +78,7 @@ def lower(module: dspy.Module, program: Program, candidate: Candidate, context_t
     if sum(field.type == "history" for field in fields.inputs) > 1:
         raise LoweringImpossible("its signature has two histories")
     _refuse_strange_defaults(fields.inputs)
+    _refuse_half_tools(fields)
     checks = declared(program.checks)
     refuse_unknown_fields(checks, [f.name for f in fields.inputs], [f.name for f in fields.outputs])
     adapter = ProgramAdapter()
@@ -195,6 +196,17 @@ def _refuse_strange_defaults(inputs: tuple[Field, ...]) -> None:
             raise LoweringImpossible(
                 f"input {field.name!r} has default {field.default!r}, which no plan can hold"
             )
+
+
+def _refuse_half_tools(fields: SignatureFields) -> None:
+    """Tools are there to be called, and a call is checked against them."""
+    tools = [field.name for field in fields.inputs if field.type in ("tools", "tool")]
+    calls = [field.name for field in fields.outputs if field.type == "tool_calls"]
+    if (tools or calls) and (len(tools), len(calls)) != (1, 1):
+        raise LoweringImpossible(
+            f"its signature has {len(tools)} inputs of tools and {len(calls)} outputs that call them; "
+            "a plan has one of each, or none"
+        )
 
 
 def _text(content: Any) -> str:

@@ -31,6 +31,7 @@ from programs.plan import Plan, render
 from programs.program import Program
 from programs.reader import FieldReader
 from programs.release import Kind
+from programs.tool_objects import given_tools, plain_outputs
 
 REPLIES = 20  # recorded replies that are mutated and read
 THOROUGH = 4  # of them, those that are cut at every place, or at MANY_CUTS
@@ -213,6 +214,7 @@ def _adapter_messages(predictor: dspy.Predict, plan: Plan, inputs: Mapping[str, 
             values[name] = info.default
     if plan.history is not None and isinstance(values.get(plan.history), list):
         values[plan.history] = dspy.History(messages=values[plan.history])
+    values = given_tools(plan.inputs, values)
     return ProgramAdapter().format(predictor.signature, list(predictor.demos), values)
 
 
@@ -245,7 +247,7 @@ def _prove_reading(plan: Plan, signature: type[dspy.Signature], replies: Sequenc
 def _adapter_reading(signature: type[dspy.Signature], text: str) -> dict[str, Any] | None:
     """The outputs; None where DSPy finds the reply unparseable, as it finds every empty one."""
     try:
-        return dict(ProgramAdapter().parse(signature, text)) if text else None
+        return plain_outputs(ProgramAdapter().parse(signature, text)) if text else None
     except AdapterParseError:
         return None
 

@@ -26,6 +26,7 @@ from programs.execution import Delta, Executor, Model, Outcome, PlanExecutor, Ru
 from programs.measuring import Measured, measure
 from programs.program import Metric
 from programs.together import in_turn
+from programs.tool_objects import plain_tools
 
 Trace = list[tuple[Any, Mapping[str, Any], Mapping[str, Any]]]
 """Calls in their order: the predictor, its inputs, its prediction."""
@@ -184,7 +185,7 @@ def _sentence(error: Exception) -> str:
 
 
 def request_inputs(executor: Executor, example: dspy.Example) -> dict[str, Any]:
-    """The example's inputs that the program takes, past turns as the list that a request carries."""
+    """The example's inputs that the program takes, past turns and tools as a request carries them."""
     names = {field.name for field in executor.inputs}
     turns_of = executor.chat.history
     if isinstance(executor, PlanExecutor | EnsembleExecutor):
@@ -192,9 +193,8 @@ def request_inputs(executor: Executor, example: dspy.Example) -> dict[str, Any]:
     values = {}
     for name, value in example.inputs().items():
         if name in names:
-            values[name] = (
-                list(value.messages) if name == turns_of and isinstance(value, dspy.History) else value
-            )
+            past = name == turns_of and isinstance(value, dspy.History)
+            values[name] = list(value.messages) if past else plain_tools(value)
     return values
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.errors import RequestInvalid, SchemaBroken
-from gateway.json_schema import DEEPEST, JsonSchema, SchemaUnusable
 from gateway.schema_fit import SchemaFit
+from programs.json_schema import DEEPEST, JsonSchema, SchemaUnusable
 from programs.json_values import write_json
 from programs.plan import Field
 

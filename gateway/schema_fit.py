@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gateway.json_schema import DEEPEST, JsonSchema, Schema, SchemaUnusable, is_of, kinds_of
+from programs.json_schema import DEEPEST, JsonSchema, Schema, SchemaUnusable, is_of, kinds_of
 from programs.plan import Field, FieldType
 
 _MOST_STEPS = 10_000
@@ -19,6 +19,7 @@ _JSON_TYPES: Mapping[FieldType, tuple[str, ...]] = {
     "int": ("integer", "number"),
     "float": ("number", "integer"),  # 3.0 is an integer in JSON
     "bool": ("boolean",),
+    "tool_calls": ("object",),
 }
 _ITEMS: Mapping[FieldType, FieldType] = {"list[str]": "str", "list[int]": "int", "list[float]": "float"}
 

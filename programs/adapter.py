@@ -1,18 +1,20 @@
 """The reference for every prompt and every reply: a ChatAdapter that optimiser, scorer and proof share.
 
 Differs from DSPy's own in four points: no second call in another format; past turns leave out the outputs
-they do not have; demonstrations show their history as turns; markers in values are neutralised. Without
-history and markers it renders byte for byte what stock ChatAdapter renders.
+they do not have, and their tools; demonstrations show their history as turns; markers in values are
+neutralised. Without history and markers it renders byte for byte what stock ChatAdapter renders.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import dspy
 from dspy.adapters.chat_adapter import ChatAdapter, field_header_pattern
 
-from programs.plan import neutralise
+from programs.plan import neutralise, results_content, shown_tools
+from programs.tools import read_offer, without_results
 
 _Messages = list[dict[str, Any]]
 
@@ -27,12 +29,22 @@ class ProgramAdapter(ChatAdapter):
         self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
     ) -> _Messages:
         name = self._get_history_field_name(signature)
-        asked = {k: _neutral(v) for k, v in inputs.items()}
+        asked = self._harmless(signature, inputs)
         if name and asked.get(name) is None:
             asked[name] = dspy.History(messages=[])
-        shown = [{k: _neutral(v) for k, v in dict(demo).items()} for demo in demos]
+        shown = [self._harmless(signature, demo) for demo in demos]
         messages: _Messages = super().format(signature, shown, asked)
         return messages
+
+    def _harmless(self, signature: type[dspy.Signature], values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values with their markers neutralised, tools as their texts."""
+        name = self._get_tool_call_input_field_name(signature)
+        told = {k: _neutral(v) for k, v in values.items() if k != name}
+        if name is None or values.get(name) is None:
+            return told
+        alone = signature.input_fields[name].annotation is dspy.Tool
+        tools = _tools("tool" if alone else "tools", values[name])
+        return {k: tools if k == name else told[k] for k in values}
 
     def format_demos(self, signature: type[dspy.Signature], demos: list[dict[str, Any]]) -> _Messages:
         name = self._get_history_field_name(signature)
@@ -53,8 +65,15 @@ class ProgramAdapter(ChatAdapter):
         self, signature: type[dspy.Signature], history_field_name: str, inputs: dict[str, Any]
     ) -> _Messages:
         history = inputs.pop(history_field_name, None)
+        tools = self._get_tool_call_input_field_name(signature)
         messages: _Messages = []
-        for turn in history.messages if history is not None else []:
+        for past in history.messages if history is not None else []:
+            turn = {name: value for name, value in past.items() if name != tools}
+            given = []
+            for name in signature.output_fields:
+                said_then, result = without_results(neutralise(_as_dict(turn.get(name))))
+                turn[name] = said_then
+                given += [] if result is None else [result]
             if any(name in turn for name in signature.input_fields):
                 content = self.format_user_message_content(signature, turn, main_request=True)
                 messages.append({"role": "user", "content": content})
@@ -65,6 +84,7 @@ class ProgramAdapter(ChatAdapter):
             if said.output_fields:
                 content = self.format_assistant_message_content(said, turn)
                 messages.append({"role": "assistant", "content": content})
+            messages += [{"role": "user", "content": results_content(result)} for result in given]
         return messages
 
     def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
@@ -75,6 +95,19 @@ class ProgramAdapter(ChatAdapter):
         )
         fields: dict[str, Any] = super().parse(signature, "\n".join(lines))
         return fields
+
+
+def _tools(kind: str, value: Any) -> Any:
+    """What a prompt shows of tools; what is none, as the name of a place for some, is shown as it is."""
+    if isinstance(value, list) and any(isinstance(tool, dspy.Tool) for tool in value):
+        return [neutralise(str(tool)) for tool in value]
+    if isinstance(value, dspy.Tool | str):
+        return neutralise(str(value))
+    return shown_tools(kind, read_offer(value))
+
+
+def _as_dict(value: Any) -> Any:
+    return value.model_dump() if isinstance(value, dspy.ToolCalls) else value
 
 
 def _neutral(value: Any) -> Any:

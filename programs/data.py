@@ -23,6 +23,7 @@ from programs.json_values import JsonUnusable, read_json
 from programs.plan import Field, fits
 from programs.program import AsFields, Split
 from programs.release import canonical_json, digest
+from programs.tools import ToolsUnusable, call_variants, read_offer
 
 if TYPE_CHECKING:
     import dspy
@@ -96,20 +97,29 @@ def load_examples(
             problems = [*_problems(values, inputs), *_label_problems(values, labels)]
             mistakes += [row.mistake(path, problem) for problem in problems]
     _refuse(mistakes)
-    return _as_examples(found, inputs)
+    return _as_examples([_with_calls(values, labels) for values in found], inputs)
+
+
+def _with_calls(values: Mapping[str, Any], labels: Sequence[Field | str]) -> Mapping[str, Any]:
+    """The row with the calls that it is labelled with as a program gives them, whichever way it has them."""
+    names = [label.name for label in labels if isinstance(label, Field) and label.type == "tool_calls"]
+    return {**values, **{name: call_variants(values[name]) for name in names}} if names else values
 
 
 def _as_examples(rows: Iterable[Mapping[str, Any]], inputs: Sequence[Field | str]) -> list[dspy.Example]:
     import dspy
 
-    histories = {_name(field) for field in inputs if isinstance(field, Field) and field.type == "history"}
+    from programs.tool_objects import given_tools
+
+    typed = [field for field in inputs if isinstance(field, Field)]
+    histories = {field.name for field in typed if field.type == "history"}
     names = [_name(field) for field in inputs]
 
     def example(values: Mapping[str, Any]) -> dspy.Example:
         given = {k: v for k, v in values.items() if v is not None or k in histories or k not in names}
         told = {k: dspy.History(messages=v or []) if k in histories else v for k, v in given.items()}
         # Not as keywords: a row may have a field that is called as a parameter is.
-        return dspy.Example(told).with_inputs(*names)
+        return dspy.Example(given_tools(typed, told)).with_inputs(*names)
 
     return [example(values) for values in rows]
 
@@ -305,6 +315,11 @@ def _name(field: Field | str) -> str:
 
 
 def _wrong_type(field: Field, value: object) -> str:
+    if field.type in ("tools", "tool"):
+        try:
+            read_offer(value)
+        except ToolsUnusable as error:
+            return f"field {field.name!r} {error}"
     wanted = f"one of {', '.join(map(repr, field.choices))}" if field.choices else field.type
     return f"field {field.name!r} must be {wanted}, not {reprlib.repr(value)}"
 

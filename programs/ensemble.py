@@ -80,6 +80,7 @@ class EnsembleExecutor:
         self.inputs = self.plan.inputs
         self.outputs = self.plan.outputs
         self._members = [PlanExecutor(plan) for plan in ensemble.members]
+        self.checks = self._members[0].checks
         self._reduce = REDUCERS[ensemble.reduce]
 
     async def run(self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]) -> Outcome:
@@ -99,7 +100,7 @@ class EnsembleExecutor:
         winner = voting[vote.winner]
         outputs = {**winner.outputs, self.chat.answer: vote.answer}
         steps, attempts = _steps(results, winner), _attempts(results)
-        reasons = [found.reason for found in broken(self.plan.checks, values, outputs)]
+        reasons = [found.reason for found in broken(self.checks, values, outputs)]
         if reasons:
             raise CheckFailed("; ".join(reasons), steps, outputs, reasons, attempts)
         return replace(winner, outputs=outputs, steps=steps, attempts=attempts)

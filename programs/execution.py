@@ -17,6 +17,7 @@ from programs.errors import CheckFailed, ReplyUnparseable
 from programs.plan import Field, Message, Plan, complete_inputs, neutralise, render_request
 from programs.program import Chat
 from programs.reader import FieldDelta, FieldReader
+from programs.tool_calls import calls_checks
 
 
 class Usage(Protocol):
@@ -122,6 +123,7 @@ class PlanExecutor:
         self.chat = plan.chat
         self.inputs = plan.inputs
         self.outputs = plan.outputs
+        self.checks = (*plan.checks, *calls_checks(plan.inputs, plan.outputs))
         # Serialised once: most of a compiled prompt never changes.
         self._prefix = [orjson.Fragment(orjson.dumps(message.as_dict())) for message in plan.prefix]
         self._params = plan.sampling.as_request()
@@ -132,7 +134,7 @@ class PlanExecutor:
         Raises:
             InputInvalid, RunFailed, CheckFailed
         """
-        if self.plan.checks:
+        if self.checks:
             return await self._run_checked(inputs, model, {**self._params, **params})
         reply = await model.complete(self._messages(inputs), {**self._params, **params})
         return self.read(reply)
@@ -152,7 +154,7 @@ class PlanExecutor:
             steps += outcome.steps
             if not outcome.complete:
                 return Outcome({}, steps, complete=False, attempts=attempt)
-            reasons = [found.reason for found in broken(self.plan.checks, values, outcome.outputs)]
+            reasons = [found.reason for found in broken(self.checks, values, outcome.outputs)]
             if not reasons:
                 return replace(outcome, steps=steps, attempts=attempt)
             said, again = Message("assistant", reply.text), Message("user", self._ask_again(reasons))
@@ -166,7 +168,7 @@ class PlanExecutor:
         self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]
     ) -> AsyncGenerator[FieldDelta | Outcome]:
         """The fields' text as it arrives; with checks in one piece, once they have passed."""
-        if self.plan.checks:
+        if self.checks:
             outcome = await self.run(inputs, model, params)
             for piece in self._pieces(outcome):
                 yield piece

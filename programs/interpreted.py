@@ -23,6 +23,7 @@ from programs.reader import FieldDelta
 from programs.second_try import SecondTry, call_to_repeat
 from programs.steps import Live, Recorder
 from programs.threads import in_thread
+from programs.tool_calls import calls_checks
 from programs.tool_threads import keep_tools_off_the_loop
 
 MakeLM = Callable[[Model, str, Mapping[str, object]], dspy.LM]
@@ -63,8 +64,8 @@ class InterpretedExecutor:
         self._module = module
         self._make_lm = make_lm
         self._trace = trace
-        self._checks = program.checks
-        self._attempts = 1 + (program.check_retries if program.checks else 0)
+        self._checks = (*program.checks, *calls_checks(self.inputs, self.outputs))
+        self._attempts = 1 + (program.check_retries if self._checks else 0)
         self._limits = limits or program.limits
         self._answering = _answering(module, program)
         self._texts = [field.name for field in self.outputs if field.type == "str"]

@@ -15,6 +15,7 @@ import dspy
 
 from programs.errors import ReleaseInvalid
 from programs.program import Program
+from programs.tool_objects import plain_output, plain_tools
 
 
 def dump_state(module: dspy.Module) -> dict[str, Any]:
@@ -73,7 +74,9 @@ def source_digest(program: Program) -> str:
 
 def _plain(demo: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: [dict(turn) for turn in value.messages] if isinstance(value, dspy.History) else value
+        key: [dict(turn) for turn in value.messages]
+        if isinstance(value, dspy.History)
+        else plain_output(plain_tools(value))
         for key, value in demo.items()
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -18,10 +18,12 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from programs.checks import MOST_CHECK_RETRIES, DeclaredCheck, refuse_unknown_fields
 from programs.errors import InputInvalid, ProgramInvalid, ReleaseInvalid
 from programs.program import Chat, Sampling
+from programs.tools import Offer, ToolsUnusable, plain_calls, read_offer, without_results
 
 FieldType = Literal[
-    "str", "int", "float", "bool", "list[str]", "list[int]", "list[float]", "literal", "history", "json"
-]
+    "str", "int", "float", "bool", "list[str]", "list[int]", "list[float]", "literal", "history",
+    "tools", "tool", "tool_calls", "json",
+]  # fmt: skip
 
 _MARKER = re.compile(r"\[\[ ## (\w+) ## \]\]")
 # What DSPy's adapters expand into message parts, wherever it stands.
@@ -86,7 +88,9 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
     data = asdict(plan)
     data["prefix"] = [message.as_dict() for message in plan.prefix]
     if not plan.checks:
-        del data["checks"], data["check_retries"]
+        del data["checks"]
+    if not plan.checks and not any(field.type == "tool_calls" for field in plan.outputs):
+        del data["check_retries"]
     if plan.chat.verses is None:
         del data["chat"]["verses"]
     return data
@@ -147,6 +151,9 @@ def complete_inputs(plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
     for field in plan.inputs:
         value = inputs.get(field.name, field.default)
+        if field.type in ("tools", "tool"):
+            values[field.name] = _offer(plan, field, value)
+            continue
         if value is None:
             if field.required and field.type != "history":
                 raise InputInvalid(field.name, f"input {field.name!r} is missing: {plan.program!r} needs it")
@@ -156,6 +163,18 @@ def complete_inputs(plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
             raise InputInvalid(field.name, f"input {field.name!r} must be {field.type}, not {shown}")
         values[field.name] = value
     return values
+
+
+def _offer(plan: Plan, field: Field, value: Any) -> Offer:
+    """The tools of a request; none where it names none and the program can do without."""
+    try:
+        offer = read_offer([] if value is None else value)
+    except ToolsUnusable as error:
+        raise InputInvalid(field.name, f"input {field.name!r} {error}") from error
+    if field.type == "tool" and len(offer.tools) != 1:
+        told = f"input {field.name!r} takes one tool, not {len(offer.tools)}"
+        raise InputInvalid(field.name, f"{told}: {plan.program!r} needs it")
+    return offer
 
 
 def neutralise(value: Any) -> Any:
@@ -178,6 +197,8 @@ def fits(field: Field, value: Any) -> bool:
     """Whether a value from JSON is of the field's declared type."""
     if field.type == "history":
         return isinstance(value, list | tuple) and all(isinstance(turn, Mapping) for turn in value)
+    if field.type in ("tools", "tool", "tool_calls"):
+        return _is_readable(plain_calls if field.type == "tool_calls" else read_offer, value)
     if field.type.startswith("list["):
         kinds = _SCALARS[field.type[5:-1]]
         return isinstance(value, list) and all(_is_a(kinds, item) for item in value)
@@ -186,30 +207,56 @@ def fits(field: Field, value: Any) -> bool:
     return _is_a(_SCALARS[field.type], value)
 
 
+def _is_readable(read: Callable[[object], object], value: Any) -> bool:
+    try:
+        read(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_a(kinds: tuple[type, ...], value: Any) -> bool:
     # Python's True is an int, JSON's is not.
     return isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
 
 
 def _render_turn(plan: Plan, turn: Mapping[str, Any]) -> list[Message]:
-    """One past exchange; outputs that the turn does not have are left out."""
+    """One past exchange, without its tools; outputs that the turn does not have are left out."""
     messages = []
-    asked = {f.name: turn[f.name] for f in plan.inputs if f.type != "history" and f.name in turn}
+    kept = (f for f in plan.inputs if f.type not in ("history", "tools", "tool"))
+    asked = {f.name: turn[f.name] for f in kept if f.name in turn}
     if asked:
         messages.append(Message("user", _user_content(plan, asked)))
-    said = [_section(f.name, turn[f.name]) for f in plan.outputs if turn.get(f.name) is not None]
+    told = {f.name: without_results(turn[f.name]) for f in plan.outputs if turn.get(f.name) is not None}
+    said = [_section(name, value) for name, (value, _) in told.items()]
     if said:
         messages.append(Message("assistant", "\n\n".join(said).strip() + "\n\n[[ ## completed ## ]]\n"))
+    messages += [Message("user", results_content(given)) for _, given in told.values() if given is not None]
     return messages
 
 
+def results_content(given: Any) -> str:
+    """What a model is told that the tools gave which it called."""
+    return _section("tool_call_results", given)
+
+
 def _user_content(plan: Plan, values: Mapping[str, Any]) -> str:
-    sections = [_section(f.name, values[f.name]) for f in plan.inputs if f.name in values]
+    sections = [_section(f.name, _shown(f, values[f.name])) for f in plan.inputs if f.name in values]
     return "\n\n".join([*sections, plan.reminder]).strip()
+
+
+def _shown(field: Field, value: Any) -> Any:
+    return shown_tools(field.type, value) if isinstance(value, Offer) else value
 
 
 def _section(name: str, value: Any) -> str:
     return f"[[ ## {name} ## ]]\n{_format_value(neutralise(value))}"
+
+
+def shown_tools(field_type: str, offer: Offer) -> Any:
+    """A request's tools as a prompt has them; their texts are a stranger's."""
+    texts = neutralise(offer.texts)
+    return texts[0] if field_type == "tool" else texts
 
 
 def _format_value(value: Any) -> str:

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from programs.errors import ReplyUnparseable
 from programs.plan import Field
+from programs.tools import plain_calls
 
 _HEADER = re.compile(r"\[\[ ## (\w+) ## \]\]")
 # Matches every text that could still grow into a marker: each further character is optional.
@@ -142,6 +143,8 @@ def parse_value(field: Field, text: str) -> Any:
     if field.type == "literal":
         return _parse_literal(field, text)
     try:
+        if field.type == "tool_calls":
+            return plain_calls(_parsed(text))
         return _TYPES[field.type].validate_python(_parsed(text))
     # Nesting without end, which both parsers give up in ways of their own.
     except (ValueError, RecursionError, MemoryError) as error:

@@ -57,6 +57,8 @@ def refusal(reducer: str, field: Field) -> str | None:
     """Why answers of this field can't be reduced so; None where they can."""
     if reducer not in REDUCERS:
         return f"there is no reducer {reducer!r}: known are {', '.join(REDUCERS)}"
+    if field.type == "tool_calls":
+        return f"no reducer can vote on calls of tools, which output {field.name!r} holds"
     if reducer == "mean" and field.type not in NUMBERS:
         return f"reducer 'mean' needs a number, output {field.name!r} is {field.type}"
     return None

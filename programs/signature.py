@@ -23,6 +23,9 @@ _TYPES: dict[object, FieldType] = {
     list[int]: "list[int]",
     list[float]: "list[float]",
     dspy.History: "history",
+    list[dspy.Tool]: "tools",
+    dspy.Tool: "tool",
+    dspy.ToolCalls: "tool_calls",
 }
 
 

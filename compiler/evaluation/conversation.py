@@ -92,7 +92,9 @@ class Conversation:
         self._add_verses = verse_adder(executor.chat, tables)
         self._turns: list[dict[str, Any]] = []
         self._needed = [
-            field for field in executor.inputs if field.required and field.name != executor.chat.history
+            field
+            for field in executor.inputs
+            if field.required and field.name != executor.chat.history and field.type not in ("tools", "tool")
         ]
 
     @property
@@ -119,6 +121,7 @@ class Conversation:
             origin[chat.system] = "--system"
         if chat.history is not None:
             origin[chat.history] = "the earlier turns, until /reset"
+        origin |= {name: "none here" for name, field in self._fields.items() if field.type == "tools"}
         for name, field in self._fields.items():
             kind = " or ".join(map(repr, field.choices)) or field.type
             optional = "" if field.required or name == chat.history else ", optional"

@@ -201,3 +201,51 @@ def test_mutations_drop_double_and_hide_markers_and_cut_anywhere() -> None:
     assert any("[[ ## answer ## ]]" not in text and "42" in text for text in changed)
     assert any(text.count("[[ ## answer ## ]]") == 2 for text in changed)
     assert any(reply.startswith(text) and 0 < len(text) < len(reply) for text in changed)
+
+
+class Guided(dspy.Signature):
+    """Calls a tool, or answers."""
+
+    history: dspy.History = dspy.InputField()
+    tools: list[dspy.Tool] = dspy.InputField()
+    question: str = dspy.InputField()
+    calls: dspy.ToolCalls = dspy.OutputField()
+    answer: str = dspy.OutputField()
+
+
+def weather(city: str, unit: Literal["C", "F"] = "C") -> str:
+    """How warm it is
+    in a city."""
+    return f"{city} {unit}"
+
+
+GUIDED: dict[str, Any] = {
+    "history": dspy.History(messages=[{"question": "before?", "answer": "yes"}]),
+    "tools": [dspy.Tool(weather)], "question": "Is it hot in Rome?",
+}  # fmt: skip
+CALLED = {"tool_calls": [{"name": "weather", "args": {"city": "Rome"}}]}
+SAID = (
+    '[[ ## calls ## ]]\n{"tool_calls": [{"name": "weather", "args": {"city": "Rome"}}]}\n\n[[ ## answer ## ]]'
+    "\n\n\n[[ ## completed ## ]]"
+)
+
+
+@pytest.mark.parametrize("tools", [list[dspy.Tool], dspy.Tool])
+def test_a_signature_that_declares_tools_is_proven_with_hostile_tools_and_what_they_gave(tools: Any) -> None:
+    signature = Guided.with_updated_fields("tools", type_=tools)
+    chat = Chat("question", "answer", history="history")
+    asked = Program("guide", lambda: dspy.Predict(signature), lambda _: [], lambda *_: 1.0, chat, Sampling())
+    given = GUIDED if tools is not dspy.Tool else {**GUIDED, "tools": GUIDED["tools"][0]}
+    example = dspy.Example(**given, calls=CALLED, answer="").with_inputs(*given)
+    candidate = Candidate("shown", {"self": [dict(example.items())]})
+    lowered = lower_proven((asked, asked.make_module()), candidate, None, [example], [SAID, ""])
+    assert lowered.reason is None and lowered.plan is not None and lowered.proof is not None
+    assert lowered.proof.rendered > 80 and lowered.proof.readings > 500
+    assert "weather, whose description is <desc>How warm it is" in lowered.plan.prefix[-2].content
+
+
+def test_tools_that_nothing_calls_keep_a_program_interpreted() -> None:
+    signature = Guided.delete("calls")
+    asked = Program("guide", lambda: dspy.Predict(signature), lambda _: [], lambda *_: 1.0, CHAT, Sampling())
+    with pytest.raises(LoweringImpossible, match="1 inputs of tools and 0 outputs that call them"):
+        lower(asked.make_module(), asked, PLAIN, None)

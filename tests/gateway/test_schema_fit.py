@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.json_schema import JsonSchema, SchemaUnusable
 from gateway.schema_fit import SchemaFit
+from programs.json_schema import JsonSchema, SchemaUnusable
 from programs.plan import Field
-from tests.gateway.test_json_schema import PARTS
+from tests.programs.test_json_schema import PARTS
 
 VALUES: dict[Any, st.SearchStrategy[Any]] = {
     "str": st.text("xy", max_size=3),

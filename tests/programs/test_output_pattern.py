@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from programs.output_pattern import output_pattern
 from programs.plan import Field, FieldType, neutralise
 from programs.reader import FieldReader
+from programs.tools import Call, Offer, calls_as_dict, read_offer
 
 CHOICES = ("yes", "no, not (yet)", "C++ [v1.0]?", "a|b")
 KINDS: tuple[FieldType, ...] = (
@@ -111,3 +112,56 @@ def test_another_order_a_missing_field_and_another_type_do_not_match() -> None:
         written(outputs, ["r", 4]).replace("completed", "complete"), "preamble " + written(outputs, ["r", 4]),
     ):  # fmt: skip
         assert not re.fullmatch(pattern, text)
+
+
+ARGS = {"type": "object", "properties": {"x": {"type": "array", "items": {"type": "object"}}}}
+OFFER = read_offer([{"name": "a.b", "parameters": ARGS}, {"name": "c"}])
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(-1e9, 1e9), TEXTS)
+FLAT = st.one_of(SCALARS, st.lists(SCALARS, max_size=2), st.dictionaries(TEXTS, SCALARS, max_size=2))
+ARGUMENTS = st.dictionaries(TEXTS, st.one_of(FLAT, st.lists(FLAT, max_size=2)), max_size=2)
+CALLS = st.lists(st.builds(Call, st.sampled_from(["a.b", "c"]), ARGUMENTS), max_size=3)
+CALLING = [Field("calls", "tool_calls"), Field("answer")]
+
+
+def called(*names: str) -> str:
+    calls = {"tool_calls": [{"name": name, "args": {}} for name in names]}
+    return written(CALLING, [calls, "done"]).replace(str(calls), json.dumps(calls))
+
+
+@settings(deadline=None, max_examples=50)
+@given(calls=CALLS)
+def test_calls_of_the_tools_on_offer_match_and_are_read_back(calls: list[Call]) -> None:
+    value = calls_as_dict(calls)
+    text = json.dumps(value, ensure_ascii=False)
+    reply = f"[[ ## calls ## ]]\n{text}\n\n[[ ## answer ## ]]\ndone\n\n[[ ## completed ## ]]\n"
+    assert re.fullmatch(output_pattern(CALLING, OFFER), reply)
+    assert read(CALLING, reply) == {"calls": value, "answer": "done"}
+
+
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_whatever_matches_is_read_as_calls_on_offer(data: st.DataObject) -> None:
+    offer = Offer(OFFER.tools[1:], fewest=1, most=1)
+    reply = data.draw(st.from_regex(output_pattern(CALLING, offer), fullmatch=True))
+    assert [call["name"] for call in read(CALLING, reply)["calls"]["tool_calls"]] == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("offer", "names", "matches"),
+    [
+        (OFFER, ["c", "a.b"], True),
+        (OFFER, ["d"], False),
+        (OFFER, ["aXb"], False),
+        (Offer(), [], True),
+        (Offer(), ["c"], False),
+        (Offer(OFFER.tools, fewest=1), [], False),
+        (Offer(OFFER.tools, fewest=1), ["c", "c"], True),
+        (Offer(OFFER.tools, most=1), ["c", "c"], False),
+        (Offer(OFFER.tools, most=1), [], True),
+        (Offer(OFFER.tools, most=0), ["c"], False),
+    ],
+)
+def test_only_as_many_calls_of_tools_on_offer_match_as_are_wanted(
+    offer: Offer, names: list[str], matches: bool
+) -> None:
+    assert bool(re.fullmatch(output_pattern(CALLING, offer), called(*names))) is matches

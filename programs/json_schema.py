@@ -1,8 +1,9 @@
 """The part of JSON Schema that a client may ask a reply to follow: what OpenAI takes, without patterns.
 
 Schemas come from strangers. One is read whole before anything runs, a keyword that would not be checked is
-refused, and how much work a check may take is bounded. Nothing is fetched, compiled or matched: references
-lead within the schema, and texts are only measured. Knows nothing of programs.
+refused unless the schema may have such, and how much work a check may take is bounded. Nothing is fetched,
+compiled or matched: references lead within the schema, and texts are only measured. Knows nothing of
+programs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote
 
 MOST_SCHEMAS = 2_000  # a schema and all those inside it
@@ -33,8 +34,9 @@ class JsonSchema:
     `root` is what it says of the whole value, `targets` holds what each `$ref` in it leads to.
     """
 
-    def __init__(self, root: object) -> None:
-        """Raises SchemaUnusable."""
+    def __init__(self, root: object, others: Literal["refuse", "pass_over"] = "refuse") -> None:
+        """`others` says what is done with keywords that are not checked. Raises SchemaUnusable."""
+        self._others = others
         self._parts: dict[str, Schema] = {}
         self._references: set[str] = set()
         self.root = self._read(root, "#")
@@ -66,6 +68,8 @@ class JsonSchema:
             raise SchemaUnusable(f"it may have {MOST_SCHEMAS:,} parts in {DEEPEST} levels at most")
         for keyword, argument in schema.items():
             wanted = _WANTED.get(keyword)
+            if wanted is None and self._others == "pass_over":
+                continue
             if wanted is None:
                 raise SchemaUnusable(f"{_at(pointer)}{keyword[:_SHOWN]!r} is not supported here")
             if not wanted[0](argument):
@@ -182,14 +186,16 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _same(one: Any, other: Any) -> bool:
+def same_json(one: Any, other: Any) -> bool:
     """JSON's equality: 1 is 1.0, and true is not 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(map(same_json, one, other))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+        return one.keys() == other.keys() and all(
+            same_json(value, other[name]) for name, value in one.items()
+        )
     return bool(one == other)
 
 
@@ -241,8 +247,8 @@ _WANTED: Mapping[str, _Test] = {
 
 _SIMPLE: Mapping[str, Callable[[Any, Any], bool]] = {
     "type": lambda kinds, value: any(is_of(kind, value) for kind in kinds_of(kinds)),
-    "enum": lambda members, value: any(_same(member, value) for member in members),
-    "const": lambda member, value: _same(member, value),
+    "enum": lambda members, value: any(same_json(member, value) for member in members),
+    "const": lambda member, value: same_json(member, value),
     "required": lambda names, value: not isinstance(value, Mapping) or all(name in value for name in names),
     "minItems": lambda count, value: not isinstance(value, list) or len(value) >= count,
     "maxItems": lambda count, value: not isinstance(value, list) or len(value) <= count,

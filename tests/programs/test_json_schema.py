@@ -1,4 +1,4 @@
-"""Tests for gateway/json_schema.py, held against the library that implements all of JSON Schema."""
+"""Tests for programs/json_schema.py, held against the library that implements all of JSON Schema."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from gateway.json_schema import MOST_SCHEMAS, JsonSchema, SchemaUnusable
+from programs.json_schema import MOST_SCHEMAS, JsonSchema, SchemaUnusable
 
 NAMES = st.sampled_from(["a", "b", "c"])
 NUMBERS = st.one_of(st.integers(-3, 3), st.sampled_from([0.5, 1.0, -2.0, 2.5]))
