@@ -1,250 +1,221 @@
-"""How fast the gateway is, beside the stock ways to do its job: requests per second and latency of one
-worker.
+"""How fast the gateway is, beside the stock ways to do its job and the least that could do it.
 
-Upstream is nginx with a constant reply (no engine time at all), load is wrk, and each server in its turn
-has one core for itself while nginx and wrk share another. Metrics and cost are on in the gateway. Needs
-nginx and wrk (`apt-get install nginx-light wrk`), `taskset`, two cores and the project's development
-environment; the rivals get their own environments in a temporary folder.
+Upstream is nginx with a constant reply (no engine time at all). Each server in its turn has one core for
+itself and one worker, while nginx and the load share another; metrics and cost are on in the gateway.
+Requests per second are wrk's with 32 connections; latencies are those of 200 requests a second that come
+whether answers do or not, counted from the time at which each was due. Passes or fails on ratios within the
+run. Needs nginx and wrk (`apt-get install nginx-light wrk`), `taskset`, two cores and the project's
+development environment; the rivals get environments of their own, Portkey's needs `node` and `npm`.
 
-    python -m benchmarks.gateway                 the whole table, about ten minutes with downloads
-    python -m benchmarks.gateway --seconds 2 --rows ours,bare --no-result
+    python -m benchmarks.gateway                 the whole table, about twenty minutes with downloads
+    python -m benchmarks.gateway --write-readme  and puts it into README.md
+    python -m benchmarks.gateway --seconds 1 --repeats 1 --rows floor,ours,asgi --no-result
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import shutil
 import subprocess
 import sys
-import tempfile
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+import textwrap
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from benchmarks.rivals.servers import DEMOS, SERVERS, Bench, Server
-from benchmarks.surroundings import BenchmarkFailed, Command, nginx, process, wait_for
+from benchmarks.arrivals import Arrivals
+from benchmarks.gateway_rows import Row, Turn, page_table, ratio, table, verdicts
+from benchmarks.gateway_stand import (
+    ROOT,
+    STOPPED,
+    Server,
+    Stand,
+    exit_code,
+    machine,
+    running,
+    stand,
+    write_result,
+)
+from benchmarks.process_tree import taken_by
+from benchmarks.rivals.servers import SERVERS, Bench, NotHere
+from benchmarks.surroundings import BenchmarkFailed, nginx, pinned, write_between
 
-HERE = Path(__file__).parent
-QUESTION = "A baker makes 12 trays of 8 rolls and sells 70. How many are left?"
-CONNECTIONS = (1, 32)
+CONNECTIONS, RATE = 32, 200
 
 
-@dataclass(frozen=True)
-class Load:
-    """What wrk saw: milliseconds as a client waits them, `failed` counts everything but 200."""
+class Measured(NamedTuple):
+    """What could be measured, and why the others could not."""
 
-    requests_per_second: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
-
-
-@dataclass(frozen=True)
-class Row:
-    name: str
-    one: Load
-    many: Load
+    rows: Mapping[str, Row]
+    absent: Mapping[str, str]
 
 
 def main() -> int:
+    """Exit codes: 0 all bounds held, 1 the benchmark could not run, 3 a bound was missed."""
+    options = read_options()
+    try:
+        rows, absent = measure(options)
+    except BenchmarkFailed as error:
+        print(f"The benchmark stopped: {error}", file=sys.stderr)
+        return STOPPED
+    judged = verdicts(rows)
+    print(table(rows, absent))
+    print("", *(verdict.line() for verdict in judged), sep="\n")
+    if not options.no_result:
+        method = {
+            "seconds": options.seconds,
+            "repeats": options.repeats,
+            "upstream": "nginx",
+            "server_cores": 1,
+        }
+        load = {"closed": f"wrk, {CONNECTIONS} connections", "open": f"{RATE} requests a second"}
+        found = {
+            "method": method | load,
+            "rows": {
+                name: {**asdict(row.typical), "turns": [*map(asdict, row.turns)]}
+                for name, row in rows.items()
+            },
+            "ratios": {name: round(ratio(rows, name) or 0, 3) for name in rows if "ours" in rows},
+            "absent": absent,
+        }
+        print(f"\nwritten to {write_result('gateway', found, judged)}")
+    if options.write_readme:
+        write_between(ROOT / "README.md", "gateway speed", section(rows, absent))
+    return exit_code(judged)
+
+
+def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=int, default=10, help="seconds of one measurement")
-    parser.add_argument(
-        "--repeats", type=int, default=3, help="rounds through all servers; the median counts"
-    )
-    parser.add_argument("--rows", default=",".join(SERVERS), help="which servers, by name")
-    parser.add_argument(
-        "--environments", type=Path, help="keep the rivals' environments in this folder for another run"
-    )
-    parser.add_argument("--no-result", action="store_true", help="write no file to benchmarks/results")
-    options = parser.parse_args()
-    try:
-        rows = measure(options)
-    except BenchmarkFailed as error:
-        print(f"The benchmark stopped: {error}", file=sys.stderr)
-        return 1
-    print(table(rows))
-    if not options.no_result:
-        print(f"\nwritten to {write_result(rows, options.seconds, options.repeats)}")
-    return 0
+    add = parser.add_argument
+    add("--seconds", type=int, default=10, help="seconds of one measurement")
+    add("--repeats", type=int, default=3, help="rounds through all servers; medians count")
+    add("--rows", default=",".join(SERVERS), help="which servers, by name")
+    add("--environments", type=Path, help="keep the rivals' environments in this folder for another run")
+    add("--no-result", action="store_true", help="write no file to benchmarks/results")
+    add("--write-readme", action="store_true", help="put the table into README.md")
+    return parser.parse_args()
 
 
-def measure(options: argparse.Namespace) -> list[Row]:
+def measure(options: argparse.Namespace) -> Measured:
     """Makes everything ready, then one row after the other, each with the machine for itself."""
-    for tool in ("nginx", "wrk", "taskset"):
-        if shutil.which(tool) is None and not Path("/usr/sbin", tool).exists():
-            raise BenchmarkFailed(f"{tool!r} is not installed; apt-get install nginx-light wrk util-linux")
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        raise BenchmarkFailed("two cores are needed: one for the server, one for its load")
-    with (
-        tempfile.TemporaryDirectory(prefix="smallforge-bench-") as place,
-        nginx(Path(place), cores[0]) as upstream,
-    ):
-        folder = Path(place)
-        bench = Bench(
-            folder=folder,
-            environments=(options.environments or folder).resolve(),
-            upstream=upstream,
-            seconds=options.seconds,
-            server_core=cores[-1],
-            load_core=cores[0],
-        )
-        (folder / "demos.json").write_text(json.dumps(DEMOS))
-        print("making ready ...", file=sys.stderr, flush=True)
-        servers = {name: SERVERS[name](bench) for name in options.rows.split(",")}
-        seen: dict[tuple[str, int], list[Load]] = {}
+    with stand("nginx", "wrk") as place, nginx(place.folder, place.load_core) as upstream:
+        environments = (options.environments or place.folder).resolve()
+        servers, absent = make_ready(Bench(place, environments, upstream), options.rows.split(","))
+        seen: dict[str, list[Turn]] = {name: [] for name in servers}
         # In rounds, so that whatever else the machine does falls on all of them alike.
         for turn in range(options.repeats):
             for name, server in servers.items():
-                print(f"round {turn + 1}: {name} ...", file=sys.stderr, flush=True)
-                with running(bench, server):
-                    for connections in CONNECTIONS:
-                        seen.setdefault((name, connections), []).append(load(bench, server, connections))
-        return [
-            Row(name, *(median(seen[name, connections]) for connections in CONNECTIONS)) for name in servers
-        ]
+                say(f"round {turn + 1}: {name} ...")
+                seen[name].append(take_turn(place, server, options.seconds))
+        return Measured({name: Row(name, turns) for name, turns in seen.items()}, absent)
 
 
-def median(loads: Sequence[Load]) -> Load:
-    return sorted(loads, key=lambda load: load.requests_per_second)[len(loads) // 2]
+def make_ready(bench: Bench, names: list[str]) -> tuple[dict[str, Server], dict[str, str]]:
+    """The servers that can run here, and why others can't."""
+    servers: dict[str, Server] = {}
+    absent: dict[str, str] = {}
+    for name in names:
+        say(f"making ready: {name} ...")
+        try:
+            servers[name] = SERVERS[name](bench)
+        except NotHere as error:
+            absent[name] = str(error)
+    return servers, absent
 
 
-@contextmanager
-def running(bench: Bench, server: Server) -> Iterator[None]:
-    log = bench.folder / "server.log"
-    surroundings = {**os.environ, **server.environment}
-    with process(bench.pinned(bench.server_core, server.command), surroundings, log, bench.folder) as started:
-        url = f"http://127.0.0.1:{server.port}"
-        wait_for(url + server.ready, 240, started, log)
-        answer = ask(f"{url}/v1/chat/completions", server.model)
-        if "26" not in answer:
-            raise BenchmarkFailed(f"{server.command[0]} answers {answer[:200]!r}")
-        yield
-
-
-def load(bench: Bench, server: Server, connections: int) -> Load:
-    """One measurement, after a short one that does not count."""
-    script = bench.folder / "load.lua"
-    script.write_text(LUA % {"body": request_body(server.model)})
-    url = f"http://127.0.0.1:{server.port}/v1/chat/completions"
-    wrk: Command = ["wrk", "-t1", f"-c{connections}", "--timeout", "30s", "-s", script]
-    run_wrk(bench, [*wrk, "-d2s", url])
-    return run_wrk(bench, [*wrk, f"-d{bench.seconds}s", url])
+def take_turn(stand: Stand, server: Server, seconds: int) -> Turn:
+    """Throughput first, after a short load that does not count; then latency, then memory."""
+    with running(stand, server) as started:
+        run_wrk(stand, server, 2 if seconds > 2 else 1)
+        before = taken_by(started.pid)
+        requests, lasted, failed = run_wrk(stand, server, seconds)
+        if not requests:
+            raise BenchmarkFailed(f"{server.command[0]} answered nothing in {seconds} s of load")
+        after = taken_by(started.pid)
+        arrivals = offer(stand, server, seconds)
+        memory = taken_by(started.pid)
+    return Turn(
+        requests_per_second=round(requests / lasted, 1),
+        p50_ms=arrivals.p50_ms,
+        p99_ms=arrivals.p99_ms,
+        cpu_ms=round(1000 * (after.cpu_seconds - before.cpu_seconds) / requests, 4),
+        rss_mib=round(memory.rss_mib, 1),
+        pss_mib=round(memory.pss_mib, 1),
+        failed=failed + arrivals.failed,
+        kept_up=arrivals.kept_up,
+    )
 
 
 LUA = """
 wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer unused"
-wrk.body = '%(body)s'
+%(headers)s
+wrk.body = [==[%(body)s]==]
 done = function(summary, latency, requests)
     local e = summary.errors
-    io.write(string.format('RESULT {"n":%%d,"us":%%d,"p50":%%d,"p99":%%d,"failed":%%d}\\n', summary.requests,
-        summary.duration, latency:percentile(50), latency:percentile(99),
+    io.write(string.format('RESULT [%%d,%%d,%%d]\\n', summary.requests, summary.duration,
         e.connect + e.read + e.write + e.status + e.timeout))
 end
 """
 
 
-def run_wrk(bench: Bench, command: Command) -> Load:
+def lua(server: Server) -> str:
+    """The server's request as a script for wrk."""
+    headers = "\n".join(
+        f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}" for k, v in server.all_headers.items()
+    )
+    return LUA % {"headers": headers, "body": json.dumps(server.body)}
+
+
+def run_wrk(stand: Stand, server: Server, seconds: int) -> tuple[int, float, int]:
+    """Requests answered, seconds, and failures: everything but 200."""
+    script = stand.folder / "load.lua"
+    script.write_text(lua(server))
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", script]
     ended = subprocess.run(
-        bench.pinned(bench.load_core, command), capture_output=True, text=True, check=False
+        pinned(stand.load_core, [*command, server.url + server.path]),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     for line in ended.stdout.splitlines():
         if line.startswith("RESULT "):
-            seen = json.loads(line.removeprefix("RESULT "))
-            rate = seen["n"] / (seen["us"] / 1e6)
-            return Load(round(rate, 1), seen["p50"] / 1000, seen["p99"] / 1000, seen["failed"])
+            requests, microseconds, failed = json.loads(line.removeprefix("RESULT "))
+            return requests, microseconds / 1e6, failed
     raise BenchmarkFailed(f"wrk failed: {ended.stderr[-300:]}")
 
 
-def request_body(model: str) -> str:
-    return json.dumps({"model": model, "messages": [{"role": "user", "content": QUESTION}]})
-
-
-def ask(url: str, model: str) -> str:
-    headers = {"Content-Type": "application/json", "Authorization": "Bearer unused"}
-    request = urllib.request.Request(url, request_body(model).encode(), headers)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return str(json.load(reply)["choices"][0]["message"]["content"])
-    except (urllib.error.URLError, KeyError, ValueError) as error:
-        return f"an error: {error}"
-
-
-def table(rows: Sequence[Row]) -> str:
-    lines = [
-        f"{'':10}{'1 connection':>32}{'32 connections':>38}",
-        f"{'':10}" + f"{'req/s':>12}{'p50 ms':>10}{'p99 ms':>10}" * 2,
-    ]
-    best = next((row for row in rows if row.name == "ours"), None)
-    for row in rows:
-        cells = "".join(
-            f"{x.requests_per_second:12.1f}{x.p50_ms:10.2f}{x.p99_ms:10.2f}" for x in (row.one, row.many)
-        )
-        ratio = f"   ours is {ratio_of(best, row):.1f}x" if best and row is not best else ""
-        lines.append(f"{row.name:10}{cells}{ratio}")
-    return "\n".join(lines)
-
-
-def ratio_of(best: Row, row: Row) -> float:
-    return best.many.requests_per_second / row.many.requests_per_second
-
-
-def write_result(rows: Sequence[Row], seconds: int, repeats: int) -> Path:
-    now = datetime.now(UTC)
-    best = next((row for row in rows if row.name == "ours"), None)
-    result = {
-        "date": now.isoformat(timespec="seconds"),
-        "machine": machine(),
-        "method": {
-            "seconds": seconds,
-            "repeats": repeats,
-            "upstream": "nginx",
-            "load": "wrk",
-            "server_cores": 1,
-        },
-        "rows": [asdict(row) for row in rows],
-        "ratios_at_32": {row.name: round(ratio_of(best, row), 2) for row in rows if best and row is not best},
-    }
-    path = HERE / "results" / f"{now:%Y-%m-%d}-gateway.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    return path
-
-
-def machine() -> dict[str, Any]:
-    cpu = next(
-        (line.split(":", 1)[1].strip() for line in cpu_lines() if line.startswith("model name")), "unknown"
+def offer(stand: Stand, server: Server, seconds: int) -> Arrivals:
+    """Load at a constant rate, from a process of its own."""
+    request = stand.folder / "request.json"
+    request.write_text(server.request())
+    command = [sys.executable, "-m", "benchmarks.arrivals", str(server.port), str(request)]
+    command += ["--rate", str(RATE), "--seconds", str(seconds)]
+    ended = subprocess.run(
+        pinned(stand.load_core, command), cwd=ROOT, capture_output=True, text=True, check=False
     )
-    packages = ("fastapi", "uvicorn", "uvloop", "aiohttp", "orjson", "prometheus-client", "dspy")
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "load_before": os.getloadavg()[0],
-        "packages": {name: version(name) for name in packages},
-    }
+    if ended.returncode:
+        raise BenchmarkFailed(f"the load at a constant rate failed: {ended.stderr[-500:]}")
+    return Arrivals(**json.loads(ended.stdout))
 
 
-def cpu_lines() -> list[str]:
-    try:
-        return Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return []
+def section(rows: Mapping[str, Row], absent: Mapping[str, str]) -> str:
+    """The README's words around the table."""
+    about = machine()
+    words = (
+        f"One worker on one core ({about['cpu']}, Python {about['python']}), metrics and cost on, before an "
+        f"upstream that takes no time. Requests per second with {CONNECTIONS} connections; waits at {RATE} "
+        "requests a second, counted from the time at which each was due (*overrun*: not kept up with); CPU "
+        "per request; memory. `python -m benchmarks.gateway` measures it."
+    )
+    wrapped = "\n".join(textwrap.wrap(words, 120))
+    return f"\n## How fast the gateway is\n\n{wrapped}\n\n{page_table(rows, absent)}\n"
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

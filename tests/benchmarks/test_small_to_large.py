@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.small_to_large import BEGIN, END, gather, write_docs
+from benchmarks.small_to_large import gather, write_docs
 from benchmarks.study_options import parser, read_options
 from benchmarks.study_published import read_published
 from benchmarks.study_table import Study
@@ -89,7 +89,7 @@ def test_each_build_leaves_a_release_with_its_evidence(done: Scene) -> None:
 
 def test_a_page_takes_the_study_between_its_marks(done: Scene, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"Before.\n\n{BEGIN}\nan earlier study\n{END}\n\nAfter.\n")
+    page.write_text("Before.\n\n<!-- study: begin -->\nan earlier study\n<!-- study: end -->\n\nAfter.\n")
     for _ in range(2):
         write_docs(study_of(done), page, tmp_path)
     text = page.read_text()
