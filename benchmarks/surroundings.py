@@ -109,15 +109,20 @@ def process(
 
 
 def wait_for(
-    url: str, seconds: float, started: subprocess.Popen[bytes] | None = None, log: Path | None = None
+    url: str,
+    seconds: float,
+    started: subprocess.Popen[bytes] | None = None,
+    log: Path | None = None,
+    every: float = 0.2,
 ) -> None:
+    """Until the address answers; asked again after `every` seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and (started is None or started.poll() is None):
         try:
             with urllib.request.urlopen(url, timeout=2):
                 return
         except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
+            time.sleep(every)
     said = f": {log.read_text()[-800:]}" if log else ""
     raise BenchmarkFailed(f"nothing answers at {url}{said}")
 
