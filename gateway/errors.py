@@ -198,7 +198,8 @@ UPSTREAM: dict[type[EngineError], Answer] = {
         400,
         "invalid_request_error",
         "context_length_exceeded",
-        "The program's prompt, the inputs and the answer do not fit the model's context window.",
+        # By these words LiteLLM knows the error, and DSPy by LiteLLM's.
+        "The program's prompt, the inputs and the answer exceed the model's maximum context limit.",
     ),
     engine_errors.EngineReplyInvalid: Answer(
         502, "server_error", "engine_reply_invalid", "The engine's reply does not follow OpenAI's protocol."
