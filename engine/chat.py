@@ -6,7 +6,7 @@ Knows the wire format only; it opens no connection. Servers disagree on the name
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -106,6 +106,17 @@ def read_delta(body: Body, url: str) -> Delta | None:
         text=_text(fields, "content", url),
         reasoning=_text(fields, "reasoning", url) or _text(fields, "reasoning_content", url),
         finish_reason=str(finish) if finish else None,
+    )
+
+
+def joined(deltas: Sequence[Delta]) -> Delta | None:
+    """Pieces that follow one another as one; None where there are none."""
+    if len(deltas) < 2:
+        return deltas[0] if deltas else None
+    return Delta(
+        text="".join([delta.text for delta in deltas]),
+        reasoning="".join([delta.reasoning for delta in deltas]),
+        finish_reason=next((d.finish_reason for d in reversed(deltas) if d.finish_reason), None),
     )
 
 

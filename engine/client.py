@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import aiohttp
 import orjson
@@ -23,12 +23,14 @@ from engine.chat import (
     Reply,
     Usage,
     decode,
+    joined,
     read_delta,
     read_model_cards,
     read_reply,
     read_usage,
 )
 from engine.errors import (
+    EngineError,
     EngineReplyInvalid,
     EngineRequestRefused,
     EngineServerError,
@@ -40,6 +42,17 @@ from engine.translation import from_aiohttp, from_error_event, from_status, with
 from engine.waiting import DEFAULT_TIMEOUTS, Clock, Reading, Timeouts, linger
 
 __all__ = ["Delta", "EngineClient", "ModelCard", "Reply", "Timeouts", "Usage"]
+
+
+_DONE = b"[DONE]"
+
+
+class Arrived(NamedTuple):
+    """What one read of a stream brought: its texts, the server's counts, and the error that ended it."""
+
+    delta: Delta | None
+    usage: Usage | None
+    failure: EngineError | None
 
 
 class EngineClient:
@@ -82,20 +95,23 @@ class EngineClient:
     async def stream(
         self, messages: Sequence[object], params: Mapping[str, object]
     ) -> AsyncGenerator[Delta, None]:
-        """The same as pieces, as they arrive; the counts come last, and the last counts are right."""
+        """The same as pieces: what arrived together is one. The counts come last, and the last counts are
+        right.
+        """
         body = {"model": self.model, "messages": messages, **params}
         body |= {"stream": True, "stream_options": {"include_usage": True}}
         usage: Usage | None = None
         finished = False
         # aclosing: a consumer that leaves early closes the connection now, not when the collector comes by.
-        async with aclosing(self._events(body)) as events:
-            async for event in events:
-                self.check_model(event.get("model"))
-                usage = read_usage(event) or usage
-                delta = read_delta(event, self.url)
+        async with aclosing(self._events(body)) as reads:
+            async for payloads in reads:
+                delta, counted, failure = self._arrived(payloads)
+                usage = counted or usage
                 if delta is not None:
                     finished = finished or delta.finish_reason is not None
                     yield delta
+                if failure is not None:
+                    raise failure
         if not finished:
             raise EngineReplyInvalid(f"The engine at {self.url} ended its stream without a finish_reason.")
         if usage is not None:
@@ -159,8 +175,8 @@ class EngineClient:
         async with self._request(method, path, body) as (response, clock):
             return await clock.limit(response.read(), "first_byte")
 
-    async def _events(self, body: Body) -> AsyncGenerator[Body, None]:
-        """The JSON objects of a streamed reply, up to [DONE]; an error object among them is raised."""
+    async def _events(self, body: Body) -> AsyncGenerator[Sequence[bytes], None]:
+        """The events of a streamed reply up to [DONE], those of one read together."""
         reader = EventReader()
         phase: Reading = "first_byte"
         async with self._request("POST", "/v1/chat/completions", body) as (response, clock):
@@ -169,14 +185,31 @@ class EngineClient:
                 read_reply(decode(await clock.limit(response.read(), phase), self.url), self.model, self.url)
             while data := await clock.limit(response.content.readany(), phase):
                 phase = "between"
-                for payload in reader.feed(data):
-                    if payload == b"[DONE]":
-                        await linger(response)
-                        return
-                    yield self.event(payload)
-            for payload in reader.finish():
-                if payload != b"[DONE]":
-                    yield self.event(payload)
+                payloads = reader.feed(data)
+                if _DONE in payloads:
+                    yield payloads[: payloads.index(_DONE)]
+                    await linger(response)
+                    return
+                yield payloads
+            yield [payload for payload in reader.finish() if payload != _DONE]
+
+    def _arrived(self, payloads: Sequence[bytes]) -> Arrived:
+        """What the events of one read say, up to the first that is an error."""
+        deltas: list[Delta] = []
+        usage: Usage | None = None
+        failure: EngineError | None = None
+        for payload in payloads:
+            try:
+                event = self.event(payload)
+                self.check_model(event.get("model"))
+                delta = read_delta(event, self.url)
+            except EngineError as error:
+                failure = error
+                break
+            usage = read_usage(event) or usage
+            if delta is not None:
+                deltas.append(delta)
+        return Arrived(joined(deltas), usage, failure)
 
     def check_model(self, answered: object) -> None:
         """Raises EngineWrongModel where only this client's model may answer and another one did."""

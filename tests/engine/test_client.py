@@ -87,16 +87,27 @@ async def test_connections_are_reused_by_calls_and_by_finished_streams() -> None
     assert len(set(server.peers)) == 1
 
 
-async def test_stream_gives_one_delta_per_event_and_usage_last() -> None:
-    parts = (
-        chunk({"role": "assistant", "content": ""}),
-        chunk({"content": "fo"}),
-        chunk({"content": "ur"}, "stop"),
-    )
-    async with serving(streaming(*parts, USAGE, DONE)) as server, EngineClient(server.url, "tiny") as client:
+PARTS = (
+    chunk({"role": "assistant", "content": ""}),
+    chunk({"content": "fo"}),
+    chunk({"content": "ur"}, "stop"),
+)
+
+
+async def test_stream_gives_a_delta_for_each_arrival_and_usage_last() -> None:
+    async with (
+        serving(streaming(*PARTS, USAGE, DONE, pause=0.1)) as server,
+        EngineClient(server.url, "tiny") as client,
+    ):
         deltas = await collect(client)
     assert deltas == [Delta(), Delta("fo"), Delta("ur", finish_reason="stop"), Delta(usage=Usage(12, 2))]
     assert server.bodies[0]["stream_options"] == {"include_usage": True}
+
+
+async def test_what_arrives_together_is_one_delta() -> None:
+    together = b"".join([*PARTS, USAGE, DONE])
+    async with serving(streaming(together)) as server, EngineClient(server.url, "tiny") as client:
+        assert await collect(client) == [Delta("four", finish_reason="stop"), Delta(usage=Usage(12, 2))]
 
 
 async def test_of_usage_repeated_in_every_chunk_the_last_counts() -> None:
@@ -104,7 +115,8 @@ async def test_of_usage_repeated_in_every_chunk_the_last_counts() -> None:
     parts = (chunk({"content": "a"}, usage=first), chunk({"content": "b"}, "stop", usage=second), DONE)
     async with serving(streaming(*parts)) as server, EngineClient(server.url, "tiny") as client:
         deltas = await collect(client)
-    assert [delta.usage for delta in deltas] == [None, None, Usage(9, 2)]
+    assert deltas[-1] == Delta(usage=Usage(9, 2))
+    assert {delta.usage for delta in deltas[:-1]} == {None}
 
 
 async def test_an_event_cut_at_every_byte_is_still_one_event() -> None:
@@ -138,6 +150,17 @@ async def test_an_error_inside_a_stream_is_raised_after_what_came_before() -> No
         serving(streaming(chunk({"content": "4"}), broken)) as server,
         EngineClient(server.url, "tiny") as client,
     ):
+        with pytest.raises(ContextWindowExceeded):
+            async for delta in client.stream(ASK, {}):
+                seen.append(delta.text)
+    assert seen == ["4"]
+
+
+async def test_an_error_that_arrives_with_pieces_is_raised_after_them() -> None:
+    broken = event({"error": {"message": "maximum context length is 64 tokens", "code": 400}})
+    together = chunk({"content": "4"}) + broken + chunk({"content": "2"}, "stop")
+    seen: list[str] = []
+    async with serving(streaming(together)) as server, EngineClient(server.url, "tiny") as client:
         with pytest.raises(ContextWindowExceeded):
             async for delta in client.stream(ASK, {}):
                 seen.append(delta.text)
