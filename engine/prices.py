@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from engine.chat import Usage
+from engine.meter_sheet import OwnSheet, Sheet
 from engine.settings import EngineSettings
 
 _PER_HOUR = 3600.0
@@ -64,45 +65,49 @@ def token_cost(price: Price, usage: Usage) -> float | None:
 class HourlyMeter:
     """Shares the cost of an engine's time among the calls in flight: each of k pays usd_per_hour / k.
 
-    `start` and `finish` bracket a call; time with no call in flight is idle, kept apart. For one event loop.
+    `start` and `finish` bracket a call; time with no call in flight is idle, kept apart. For one event loop;
+    with a shared `sheet` calls of other processes count among the k.
     """
 
-    def __init__(self, usd_per_hour: float, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, usd_per_hour: float, now: Callable[[], float] = time.monotonic, sheet: Sheet | None = None
+    ) -> None:
         self._usd_per_second = usd_per_hour / _PER_HOUR
         self._now = now
-        self._settled = now()
-        self._in_flight = 0
-        self._per_call = 0.0
-        self._idle = 0.0
+        self._sheet = OwnSheet(now()) if sheet is None else sheet
 
     def start(self) -> float:
         """A call begins; keep the mark for `finish`."""
-        self._settle()
-        self._in_flight += 1
-        return self._per_call
+        with self._sheet:
+            self._settle()
+            self._sheet.add_calls(1)
+            return self._sheet.per_call
 
     def finish(self, mark: float) -> float:
         """A call ends; returns its USD."""
-        self._settle()
-        self._in_flight -= 1
-        return self._per_call - mark
+        with self._sheet:
+            self._settle()
+            self._sheet.add_calls(-1)
+            return self._sheet.per_call - mark
 
     def take_idle_usd(self) -> float:
-        """The cost of idle time since this was last asked."""
-        self._settle()
-        idle, self._idle = self._idle, 0.0
-        return idle
+        """The cost of idle time since this was last asked, by whoever asks."""
+        with self._sheet:
+            self._settle()
+            idle, self._sheet.idle = self._sheet.idle, 0.0
+            return idle
 
     def _settle(self) -> None:
         """Book the time since the last change; between two changes the number of calls is constant."""
-        now = self._now()
-        usd = (now - self._settled) * self._usd_per_second
-        self._settled = now
-        if self._in_flight:
+        sheet, now = self._sheet, self._now()
+        usd = (now - sheet.settled) * self._usd_per_second
+        sheet.settled = now
+        in_flight = sheet.in_flight
+        if in_flight:
             # What any one call in flight has paid since the beginning of time; a call pays the difference.
-            self._per_call += usd / self._in_flight
+            sheet.per_call += usd / in_flight
         else:
-            self._idle += usd
+            sheet.idle += usd
 
 
 @cache

@@ -58,7 +58,8 @@ class Binding:
 
 @dataclass(frozen=True)
 class GatewaySettings:
-    """Where the gateway listens, and whether it refuses requests with parts that a program would ignore.
+    """Where the gateway listens, with how many processes, and whether it refuses requests with parts that a
+    program would ignore.
 
     Pages of `allow_origins` may read its answers, and send cookies with `allow_credentials`.
     """
@@ -67,6 +68,7 @@ class GatewaySettings:
     port: int = 8080
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9091
+    workers: int = 1
     strict: bool = False
     trace: bool = False
     """Whether a traced request may see prompts and raw replies."""

@@ -59,6 +59,7 @@ class Gateway(_Table):
     port: Port = 8080
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 9091
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
     strict: bool = False
     trace: bool = False
     constrain: bool = False

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -29,6 +28,7 @@ from gateway.openapi import openapi_with_models
 from gateway.program_errand import Programs, Rules
 from gateway.raw_errand import RawRequests
 from gateway.routes import Endpoint, Readiness, health_router
+from gateway.shared import Shared
 from gateway.students import Students
 from gateway.warming import Warming
 
@@ -50,19 +50,19 @@ _INTERVALS = Intervals()
 def create_app(
     settings: Settings,
     *,
-    shared_metrics: Path | None = None,
+    shared: Shared | None = None,
     progress: Callable[[str], None] = _log.info,
     limits: Limits = _LIMITS,
     intervals: Intervals = _INTERVALS,
 ) -> FastAPI:
     """The gateway for these settings; nothing runs before its lifespan does.
 
-    `shared_metrics` is the folder of prometheus-client's multiprocess files, `progress` is told how a local
-    engine comes up. The lifespan raises EngineError when a student can't be had, and StartFailed when the
-    port of the metrics is taken or a model can't be exposed.
+    `shared` is what this worker has in common with others, whose metrics are served by who started them;
+    `progress` is told how a local engine comes up. The lifespan raises EngineError when a student can't be
+    had, and StartFailed when the port of the metrics is taken or a model can't be exposed.
     """
-    metrics = Metrics(shared_metrics)
-    students = Students(settings, metrics, progress, intervals.student)
+    metrics = Metrics(shared.folder if shared is not None else None)
+    students = Students(settings, metrics, progress, intervals.student, shared)
     exposed = ExposedModels(settings, students, metrics)
     bounds = Bounds(settings.gateway.max_steps, settings.gateway.max_seconds)
     catalog = Catalog(settings.releases, students, metrics, settings.tables, exposed.names, bounds)
@@ -71,7 +71,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        with metrics.listener(settings.gateway.metrics_host, settings.gateway.metrics_port):
+        with _listener(metrics, settings.gateway, shared):
             await catalog.refresh()
             _check_names(catalog)
             keeper: asyncio.Task[None] | None = None
@@ -114,6 +114,14 @@ def create_app(
     app.add_exception_handler(HTTPException, _answer_http_error)
     _keep_out(app, settings.gateway)
     return app
+
+
+def _listener(
+    metrics: Metrics, gateway: GatewaySettings, shared: Shared | None
+) -> AbstractContextManager[object]:
+    if shared is not None and shared.workers > 1:
+        return nullcontext()
+    return metrics.listener(gateway.metrics_host, gateway.metrics_port)
 
 
 def _asking_routes(raw: RawRequests, programs: Programs, metrics: Metrics, limits: Limits) -> list[BaseRoute]:

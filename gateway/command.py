@@ -9,7 +9,10 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,6 +23,8 @@ from engine.settings import LOOPBACK, Settings, read_settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from gateway.shared import Shared
 
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -33,6 +38,7 @@ def main() -> None:
 @click.option("--host", help="Address to listen on; only this machine can reach the default. [127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on. [8080]")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), help="Port of /metrics. [9091]")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that serve, one per core. [1]")
 @click.option("--releases", type=click.Path(path_type=Path), help="Folder of releases. [./releases]")
 @click.option("--tables", type=click.Path(path_type=Path), help="Folder of the tables of scripture.")
 @click.option("--student", metavar="URL", help="OpenAI-compatible server that runs the student.")
@@ -69,16 +75,14 @@ def serve(config: Path | None, **flags: Any) -> None:
     """Serve every release in a folder, following what `compiler` writes and promotes."""
     try:
         settings = read_settings(config, _overrides(flags))
-        sys.exit(_run(settings))
     except SettingsInvalid as error:
         _fail(str(error), 2)
-    except EngineError as error:
-        _fail(str(error), error.exit_code)
+    sys.exit(_run(settings))
 
 
 def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Flags under the names of the configuration file; unset flags override nothing."""
-    own = ("host", "port", "metrics_port", "strict", "trace", "constrain")
+    own = ("host", "port", "metrics_port", "workers", "strict", "trace", "constrain")
     gateway = {name: flags[name] for name in own if flags[name] is not None}
     if flags["allow_origin"]:
         gateway["allow_origins"] = list(flags["allow_origin"])
@@ -103,27 +107,53 @@ def _run(settings: Settings) -> int:
             shutil.rmtree(shared, ignore_errors=True)
 
 
-def _serve(settings: Settings, shared: Path) -> int:
-    import uvloop
-
-    from gateway.app import create_app
+def _serve(settings: Settings, folder: Path) -> int:
     from gateway.errors import StartFailed
-    from gateway.server import bind, serve
+    from gateway.server import bind_for
+    from gateway.shared import Shared
 
     gateway = settings.gateway
     try:
-        listener = bind(gateway.host, gateway.port)
+        listeners = bind_for(gateway.workers, gateway.host, gateway.port)
     except OSError as error:
         _fail(
             f"Can't listen on {gateway.host}:{gateway.port}: {error.strerror}; --port names another port.", 2
         )
     if gateway.host not in LOOPBACK:
         click.echo(f"Anyone who can reach {gateway.host} can use this gateway: it asks for no key.", err=True)
-    app = create_app(settings, shared_metrics=shared, progress=lambda line: click.echo(line, err=True))
+    greet, shared = partial(_greet, settings, listeners[0]), Shared(folder, workers=gateway.workers)
+    if gateway.workers == 1:
+        return _work(settings, listeners, shared, greet)
+    from gateway.workers import Foreman
+
+    import_module("gateway.app")  # before they part, so that the workers share its memory
     try:
-        uvloop.run(serve(app, listener, started=lambda: _greet(settings, listener, _served(app))))
+        work = partial(_work, settings, listeners)
+        return Foreman(work, shared).run(gateway.metrics_host, gateway.metrics_port, greet)
     except StartFailed as error:
         _fail(str(error), 2)
+
+
+def _work(
+    settings: Settings, listeners: Sequence[socket.socket], shared: Shared, say: Callable[[str], None]
+) -> int:
+    """Serves on the socket of this worker's place; once it does, the names of the models are said."""
+    import uvloop
+
+    from gateway.app import create_app
+    from gateway.errors import StartFailed
+    from gateway.server import serve
+
+    if shared.place:
+        # What the first worker has the engine read, it has read for all.
+        settings = replace(settings, gateway=replace(settings.gateway, warm=False))
+    try:
+        app = create_app(settings, shared=shared, progress=lambda line: click.echo(line, err=True))
+        uvloop.run(serve(app, listeners[shared.place], started=lambda: say(_served(app))))
+    except StartFailed as error:
+        _fail(str(error), 2)
+    except EngineError as error:
+        _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         return 130
     except asyncio.CancelledError:
@@ -131,14 +161,14 @@ def _serve(settings: Settings, shared: Path) -> int:
     return 0
 
 
-def _served(app: FastAPI) -> list[str]:
-    return sorted({*app.state.catalog.models, *app.state.exposed.names})
+def _served(app: FastAPI) -> str:
+    return ", ".join(sorted({*app.state.catalog.models, *app.state.exposed.names}))
 
 
-def _greet(settings: Settings, listener: socket.socket, models: Sequence[str]) -> None:
+def _greet(settings: Settings, listener: socket.socket, models: str) -> None:
     gateway, port = settings.gateway, listener.getsockname()[1]
     click.echo(f"Smallforge gateway: http://{gateway.host}:{port}/v1")
-    click.echo(f"Models: {', '.join(models) or f'none yet in {str(settings.releases)!r}; it is watched'}")
+    click.echo(f"Models: {models.strip() or f'none yet in {str(settings.releases)!r}; it is watched'}")
     if gateway.metrics_port:
         click.echo(f"Metrics: http://{gateway.metrics_host}:{gateway.metrics_port}/metrics")
 

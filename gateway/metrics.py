@@ -106,10 +106,7 @@ class Metrics:
         try:
             server, thread = start_http_server(port, host, self.registry())
         except OSError as error:
-            taken = (
-                f"Can't serve metrics on {host}:{port}: {error.strerror}; --metrics-port names another port."
-            )
-            raise StartFailed(taken) from error
+            raise StartFailed(port_taken(host, port, error)) from error
         try:
             yield server.server_port
         finally:
@@ -187,6 +184,10 @@ class ReleaseMetrics:
 
     def count_mismatch(self, kind: str) -> None:
         self._metrics.student_mismatches.labels(*self._labels, kind).inc()
+
+
+def port_taken(host: str, port: int, error: OSError) -> str:
+    return f"Can't serve metrics on {host}:{port}: {error.strerror}; --metrics-port names another port."
 
 
 def _join(thread: Thread) -> None:

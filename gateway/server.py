@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -85,12 +86,35 @@ async def serve(
 
 def bind(host: str, port: int) -> socket.socket:
     """A socket bound to an address but not yet listening: nobody waits in it while the gateway comes up."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = _socket(host)
     try:
         listener.bind((host, port))
     except OSError:
         listener.close()
         raise
     return listener
+
+
+def bind_for(workers: int, host: str, port: int) -> list[socket.socket]:
+    """A socket for each of the workers, all bound to one address.
+
+    Linux shares connections out among them. One whose worker ended keeps those that wait for the next.
+    """
+    first = bind(host, port)
+    if workers == 1 or sys.platform != "linux":
+        return [first] * workers
+    # Only now is it known that nobody else listens there; with the option alone that would go unnoticed.
+    port = first.getsockname()[1]
+    first.close()
+    listeners = []
+    for _ in range(workers):
+        listeners.append(_socket(host))
+        listeners[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listeners[-1].bind((host, port))
+    return listeners
+
+
+def _socket(host: str) -> socket.socket:
+    opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return opened

@@ -20,6 +20,7 @@ from engine.prices import HourlyMeter, Price, price_of
 from engine.settings import EngineSettings, Settings
 from gateway.errors import ModelUnavailable
 from gateway.metrics import Metrics, ReleaseMetrics
+from gateway.shared import Shared
 
 _log = logging.getLogger(__name__)
 
@@ -78,13 +79,19 @@ class Students:
     """All students of one gateway. `changes` grows whenever one opens, fails or turns into another model."""
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, progress: Callable[[str], None], recheck_seconds: float
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        progress: Callable[[str], None],
+        recheck_seconds: float,
+        shared: Shared | None = None,
     ) -> None:
         self.changes = 0
         self._settings = settings
         self._metrics = metrics
         self._progress = progress
         self._recheck_seconds = recheck_seconds
+        self._shared = shared
         self._states: dict[str, StudentState] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._meters: dict[str, HourlyMeter] = {}
@@ -127,7 +134,10 @@ class Students:
         """The one meter of an engine that is priced by the hour, for all that run on it."""
         if engine.usd_per_hour is None:
             return None
-        return self._meters.setdefault(engine.name, HourlyMeter(engine.usd_per_hour))
+        if engine.name not in self._meters:
+            sheet = None if self._shared is None else self._shared.sheet(engine.name)
+            self._meters[engine.name] = HourlyMeter(engine.usd_per_hour, sheet=sheet)
+        return self._meters[engine.name]
 
     def settle(self) -> None:
         """Books the idle time of engines priced by the hour up to now."""

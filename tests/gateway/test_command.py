@@ -2,75 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from tests.gateway.commanded import ASK, free_port, run, serving, surroundings
 from tests.gateway.serving import fingerprint_of, make_plan, put_release, wait_until
 from tests.gateway.upstream import Script, Upstream
 
-ASK: Any = {"model": "quiz", "messages": [{"role": "user", "content": "q"}]}
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-class Served:
-    """A running `gateway serve`."""
-
-    def __init__(self, process: subprocess.Popen[str], port: int, metrics_port: int) -> None:
-        self.process = process
-        self.url = f"http://127.0.0.1:{port}"
-        self.metrics_url = f"http://127.0.0.1:{metrics_port}/metrics"
-
-    def up(self) -> bool:
-        assert self.process.poll() is None, self.process.communicate()
-        try:
-            return httpx.get(f"{self.url}/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("SMALLFORGE_")}
-
-
-@contextmanager
-def _serving(folder: Path, upstream: Upstream, *flags: str) -> Iterator[Served]:
-    put_release(folder / "releases", make_plan(), fingerprint_of(upstream.url))
-    port, metrics_port = _free_port(), _free_port()
-    command = [
-        sys.executable, "-c", "from gateway.command import main; main()", "serve",
-        "--student", upstream.url, "--port", str(port), "--metrics-port", str(metrics_port), *flags,
-    ]  # fmt: skip
-    environment = _environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        served = Served(process, port, metrics_port)
-        wait_until(served.up, 20)
-        yield served
-    finally:
-        process.kill()
-        process.communicate()
-
 
 def test_the_command_serves_a_folder_and_its_metrics(upstream: Upstream, tmp_path: Path) -> None:
-    with _serving(tmp_path, upstream) as served:
+    with serving(tmp_path, upstream) as served:
         reply = httpx.post(f"{served.url}/v1/chat/completions", json=ASK)
         assert reply.json()["choices"][0]["message"]["content"] == "forty-two"
         wait_until(lambda: "gateway_requests_total{" in httpx.get(served.metrics_url).text)
@@ -82,7 +30,7 @@ def test_the_command_serves_a_folder_and_its_metrics(upstream: Upstream, tmp_pat
 
 
 def test_sigterm_ends_readiness_and_lets_requests_finish(upstream: Upstream, tmp_path: Path) -> None:
-    with _serving(tmp_path, upstream) as served:
+    with serving(tmp_path, upstream) as served:
         upstream.reset(Script(seconds=3))
         replies: list[int] = []
         asker = threading.Thread(
@@ -102,28 +50,22 @@ def test_sigterm_ends_readiness_and_lets_requests_finish(upstream: Upstream, tmp
 
 
 def test_strict_refuses_what_would_be_ignored(upstream: Upstream, tmp_path: Path) -> None:
-    with _serving(tmp_path, upstream, "--strict") as served:
+    with serving(tmp_path, upstream, "--strict") as served:
         reply = httpx.post(f"{served.url}/v1/chat/completions", json={**ASK, "user": "me"})
         assert (reply.status_code, reply.json()["error"]["code"]) == (400, "would_be_ignored")
         assert httpx.post(f"{served.url}/v1/chat/completions", json=ASK).status_code == 200
 
 
-def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from gateway.command import main; main()", "serve", *arguments]
-    environment = _environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True, timeout=30)
-
-
 def test_a_taken_port_is_one_sentence(upstream: Upstream, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        ended = _run(tmp_path, "--student", upstream.url, "--port", str(taken.getsockname()[1]))
+        ended = run(tmp_path, "--student", upstream.url, "--port", str(taken.getsockname()[1]))
     assert ended.returncode == 2
     assert "--port names another port" in ended.stderr and "Traceback" not in ended.stderr
 
 
 def test_a_taken_metrics_port_is_one_sentence(upstream: Upstream, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        ended = _run(
+        ended = run(
             tmp_path, "--student", upstream.url, "--port", "0", "--metrics-port", str(taken.getsockname()[1])
         )
     assert ended.returncode == 2
@@ -132,13 +74,13 @@ def test_a_taken_metrics_port_is_one_sentence(upstream: Upstream, tmp_path: Path
 
 def test_a_mistake_in_the_configuration_is_told_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "smallforge.toml").write_text('student_check = "sometimes"\n')
-    ended = _run(tmp_path, "--config", "smallforge.toml")
+    ended = run(tmp_path, "--config", "smallforge.toml")
     assert ended.returncode == 2
     assert "student_check" in ended.stderr and "Traceback" not in ended.stderr
 
 
 def test_an_exposed_model_is_named_with_the_others(upstream: Upstream, tmp_path: Path) -> None:
-    with _serving(tmp_path, upstream, "--expose", "tiny") as served:
+    with serving(tmp_path, upstream, "--expose", "tiny") as served:
         body = {"model": "tiny", "messages": ASK["messages"]}
         assert httpx.post(f"{served.url}/v1/chat/completions", json=body).status_code == 200
         served.process.send_signal(signal.SIGINT)
@@ -148,7 +90,7 @@ def test_an_exposed_model_is_named_with_the_others(upstream: Upstream, tmp_path:
 
 def test_exposing_a_model_that_is_nowhere_is_one_sentence(upstream: Upstream, tmp_path: Path) -> None:
     flags = ("--student", upstream.url, "--port", "0", "--metrics-port", "0", "--expose", "large")
-    ended = _run(tmp_path, *flags)
+    ended = run(tmp_path, *flags)
     assert ended.returncode == 2
     assert "No engine has a model 'large' to expose" in ended.stderr and "Traceback" not in ended.stderr
 
@@ -156,7 +98,7 @@ def test_exposing_a_model_that_is_nowhere_is_one_sentence(upstream: Upstream, tm
 def test_a_student_that_nobody_configured_is_one_sentence(upstream: Upstream, tmp_path: Path) -> None:
     fingerprint = fingerprint_of(upstream.url)
     put_release(tmp_path / "releases", make_plan(), fingerprint, student="nobody")
-    ended = _run(tmp_path, "--student", upstream.url, "--port", "0", "--metrics-port", "0")
+    ended = run(tmp_path, "--student", upstream.url, "--port", "0", "--metrics-port", "0")
     assert ended.returncode == 2
     assert "[students.nobody]" in ended.stderr and "Traceback" not in ended.stderr
 
@@ -187,12 +129,11 @@ main()
 
 def test_the_default_path_imports_nothing_heavy(upstream: Upstream, tmp_path: Path) -> None:
     put_release(tmp_path / "releases", make_plan(), fingerprint_of(upstream.url))
-    script = SCRIPT.format(url=upstream.url, port=_free_port(), ask=ASK)
-    environment = _environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    script = SCRIPT.format(url=upstream.url, port=free_port(), ask=ASK)
     ended = subprocess.run(
         [sys.executable, "-c", script],
         cwd=tmp_path,
-        env=environment,
+        env=surroundings(),
         text=True,
         capture_output=True,
         timeout=40,
@@ -203,7 +144,7 @@ def test_the_default_path_imports_nothing_heavy(upstream: Upstream, tmp_path: Pa
 
 @pytest.mark.parametrize("flag", ["--help"])
 def test_help_names_every_flag(tmp_path: Path, flag: str) -> None:
-    shown = _run(tmp_path, flag).stdout
+    shown = run(tmp_path, flag).stdout
     for name in (
         "host",
         "port",
