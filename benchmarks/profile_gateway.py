@@ -1,7 +1,7 @@
 """Where the gateway's one worker spends its time under load, function by function and package by package.
 
-cProfile runs inside the worker, from its first request to SIGTERM, while wrk asks it as `benchmarks.gateway`
-does; profiling slows Python's own functions down, so shares lean towards code that calls much. Needs nginx
+cProfile runs inside the worker, once it is warm, while wrk asks it as `benchmarks.gateway` does; profiling
+slows Python's own functions down, so shares lean towards code that calls much. Needs nginx
 and wrk (`apt-get install nginx-light wrk`), `taskset`, two cores and the project's development environment.
 
     python -m benchmarks.profile_gateway
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import pstats
+import signal
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -27,13 +28,15 @@ from benchmarks.gateway_streaming import listen, token_upstream
 from benchmarks.surroundings import BenchmarkFailed, nginx
 
 WORKER = """
-import cProfile, sys
+import cProfile, signal
 from gateway.command import main
 
 profile = cProfile.Profile()
+signal.signal(signal.SIGUSR1, lambda number, frame: profile.enable())
 try:
-    profile.runcall(main)
+    main()
 finally:
+    profile.disable()
     profile.dump_stats({file!r})
 """
 OURS = ("gateway", "engine", "programs")
@@ -71,12 +74,18 @@ def measure(seconds: int, streams: bool) -> tuple[int, list[Line]]:
     with stand("nginx", "wrk") as place, upstream(place, streams) as url:
         file = place.folder / "profile"
         server = profiled(gateway(place, url), file)
-        with running(place, server):
-            if streams:
-                done = listen(place, server, f"tokens={seconds * 100} step_ms=10", 64).tokens
-            else:
-                done, _, _ = run_wrk(place, server, seconds)
+        with running(place, server) as started:
+            load(place, server, streams, 1)
+            started.send_signal(signal.SIGUSR1)
+            done = load(place, server, streams, seconds)
         return done, read_profile(file)
+
+
+def load(stand: Stand, server: Server, streams: bool, seconds: int) -> int:
+    """How many requests (or tokens) there were."""
+    if streams:
+        return listen(stand, server, f"tokens={seconds * 100} step_ms=10", 64).tokens
+    return run_wrk(stand, server, seconds)[0]
 
 
 @contextmanager
