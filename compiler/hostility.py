@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from programs.plan import Field, Plan
+from programs.plan import Field, Plan, fits
 
 _MARKER_LINE = re.compile(r"^\[\[ ## \w+ ## \]\].*$", re.MULTILINE)
 _LONG = 50_000  # characters; more than any window of the models meant here holds
@@ -53,8 +53,12 @@ def hostile_values(field: Field, plan: Plan) -> Iterator[Any]:
             yield from ([], [0, -1, 10**30])
         case "list[float]":
             yield from ([], [0.5, 1e300])
-        case "literal":
+        case "literal" | "enum":
             yield from field.choices
+        case "json":
+            schema = field.schema or {}
+            shaped = (_shaped(schema, text, schema.get("$defs", {})) for text in hostile_texts(plan))
+            yield from (value for value in shaped if fits(field, value))
         case "history":
             yield from _hostile_turns(plan)
         case "tools":
@@ -62,6 +66,35 @@ def hostile_values(field: Field, plan: Plan) -> Iterator[Any]:
             yield from ([_tool("one", text), _tool("two")] for text in hostile_texts(plan))
         case "tool":
             yield from (_tool("one", text) for text in hostile_texts(plan))
+
+
+def _shaped(schema: Mapping[str, Any], text: str, named: Mapping[str, Any]) -> Any:
+    """A value of a schema with the text wherever there may be one, as a key of an object too."""
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix("#/$defs/")
+        # Once only: a type may hold itself.
+        return _shaped(named[name], text, {**named, name: {}}) if named.get(name) else None
+    if "anyOf" in schema:
+        return _shaped(schema["anyOf"][0], text, named)
+    if "enum" in schema:
+        return schema["enum"][-1]
+    match schema.get("type"):
+        case "object" if "properties" in schema:
+            parts = {name: _shaped(part, text, named) for name, part in schema["properties"].items()}
+            return {name: value for name, value in parts.items() if value is not None}
+        case "object":
+            others = schema.get("additionalProperties")
+            return {text: _shaped(others, text, named) if isinstance(others, Mapping) else text}
+        case "array":
+            items = [_shaped(schema.get("items") or {}, text, named)]
+            return [] if items == [None] else items * 2
+        case "integer" | "number":
+            return schema.get("minimum", 7)
+        case "boolean":
+            return True
+        case "null":
+            return None
+    return text
 
 
 def _hostile_turns(plan: Plan) -> Iterator[list[dict[str, Any]]]:

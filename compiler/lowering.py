@@ -71,13 +71,11 @@ def lower(module: dspy.Module, program: Program, candidate: Candidate, context_t
     signature = predictor.signature
     fields = signature_fields(signature)
     for output in fields.outputs:
-        if not output.required or output.type == "history":
-            raise LoweringImpossible(
-                f"output {output.name!r} is optional or a history; a plan's outputs are neither"
-            )
+        if output.type == "history":
+            raise LoweringImpossible(f"output {output.name!r} is a history, which no reply can hold")
     if sum(field.type == "history" for field in fields.inputs) > 1:
         raise LoweringImpossible("its signature has two histories")
-    _refuse_strange_defaults(fields.inputs)
+    _refuse_strange_defaults((*fields.inputs, *fields.outputs))
     _refuse_half_tools(fields)
     checks = declared(program.checks)
     refuse_unknown_fields(checks, [f.name for f in fields.inputs], [f.name for f in fields.outputs])
@@ -194,7 +192,7 @@ def _refuse_strange_defaults(inputs: tuple[Field, ...]) -> None:
     for field in inputs:
         if field.default is not None and not isinstance(field.default, str | int | float | bool):
             raise LoweringImpossible(
-                f"input {field.name!r} has default {field.default!r}, which no plan can hold"
+                f"field {field.name!r} has default {field.default!r}, which no plan can hold"
             )
 
 

@@ -7,6 +7,7 @@ neighbours and ensembles every plan they can be made of is proven.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from typing import Any
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError
+from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from compiler.candidate import PLAIN, Candidate, EnsembleCandidate, NeighbourCandidate
@@ -27,11 +29,12 @@ from programs.errors import LoweringImpossible, ReplyUnparseable
 from programs.execution import Executor, PlanExecutor
 from programs.module_state import dump_state
 from programs.neighbours import Neighbours
+from programs.plain_values import plain_outputs
 from programs.plan import Plan, render
 from programs.program import Program
 from programs.reader import FieldReader
 from programs.release import Kind
-from programs.tool_objects import given_tools, plain_outputs
+from programs.tool_objects import given_tools
 
 REPLIES = 20  # recorded replies that are mutated and read
 THOROUGH = 4  # of them, those that are cut at every place, or at MANY_CUTS
@@ -86,8 +89,8 @@ def lower_proven(
         return _interpreted(subject, candidate, str(error), None)
     kind, write, read, run = FORMS[type(form)]
     content = write(form)
-    # Through its file's form, since that is what will be served.
-    form = read(content)
+    # Through its file's form, whose keys are sorted, since that is what will be served.
+    form = read(json.loads(json.dumps(content, sort_keys=True)))
     proof = prove_form(form, module, candidate, examples, replies)
     if proof.difference is not None:
         reason = f"the proof of its lowering failed: {proof.difference}"
@@ -214,6 +217,10 @@ def _adapter_messages(predictor: dspy.Predict, plan: Plan, inputs: Mapping[str, 
             values[name] = info.default
     if plan.history is not None and isinstance(values.get(plan.history), list):
         values[plan.history] = dspy.History(messages=values[plan.history])
+    types = {field.name for field in plan.inputs if field.type in ("json", "enum")}
+    for name in types & values.keys():
+        declared: TypeAdapter[Any] = TypeAdapter(predictor.signature.input_fields[name].annotation)
+        values[name] = declared.validate_python(values[name])
     values = given_tools(plan.inputs, values)
     return ProgramAdapter().format(predictor.signature, list(predictor.demos), values)
 

@@ -20,13 +20,12 @@ from compiler.events import Event, Scored, Stage
 from compiler.ledger import RecordedReply
 from engine.errors import ContextWindowExceeded, EngineError, EngineRequestRefused
 from engine.lm import engine_error_behind
-from programs.ensemble import EnsembleExecutor
 from programs.errors import CheckFailed, LimitExceeded, ProgramError
-from programs.execution import Delta, Executor, Model, Outcome, PlanExecutor, RunFailed
+from programs.execution import Delta, Executor, Model, Outcome, RunFailed
 from programs.measuring import Measured, measure
+from programs.plain_values import plain_input
 from programs.program import Metric
 from programs.together import in_turn
-from programs.tool_objects import plain_tools
 
 Trace = list[tuple[Any, Mapping[str, Any], Mapping[str, Any]]]
 """Calls in their order: the predictor, its inputs, its prediction."""
@@ -185,17 +184,9 @@ def _sentence(error: Exception) -> str:
 
 
 def request_inputs(executor: Executor, example: dspy.Example) -> dict[str, Any]:
-    """The example's inputs that the program takes, past turns and tools as a request carries them."""
+    """The example's inputs that the program takes, as a request carries them."""
     names = {field.name for field in executor.inputs}
-    turns_of = executor.chat.history
-    if isinstance(executor, PlanExecutor | EnsembleExecutor):
-        turns_of = executor.plan.history
-    values = {}
-    for name, value in example.inputs().items():
-        if name in names:
-            past = name == turns_of and isinstance(value, dspy.History)
-            values[name] = list(value.messages) if past else plain_tools(value)
-    return values
+    return {name: plain_input(value) for name, value in example.inputs().items() if name in names}
 
 
 async def score_all(

@@ -14,4 +14,6 @@ def constraint(runnable: Runnable, student: ServedStudent) -> dict[str, object]:
     """vLLM's own parameter; nothing for other engines and for programs that are more than one format."""
     if runnable.identity.kind == "interpreted" or student.student.engine.kind != "vllm":
         return {}
+    if any(field.type == "json" for field in runnable.executor.outputs):
+        return {}  # an object may be of any depth, and no expression is
     return {"structured_outputs": {"regex": runnable.pattern}}

@@ -14,6 +14,7 @@ from gateway.catalog import Catalog, Runnable, Served
 from gateway.errors import ModelUnknown
 from gateway.exposed import ExposedModel, ExposedModels
 from gateway.policy import FIELDS
+from programs.plan import Field
 
 Card = dict[str, Any]
 _PER_TOKEN = ("usd_per_million_input", "usd_per_million_output", "usd_per_million_cached")
@@ -99,8 +100,8 @@ def _form(runnable: Runnable) -> Card:
     return {
         "kind": runnable.identity.kind,
         "student": runnable.identity.student,
-        "inputs": [{"name": f.name, "type": f.type, "required": f.required} for f in executor.inputs],
-        "outputs": [{"name": f.name, "type": f.type} for f in executor.outputs],
+        "inputs": [{**_typed(f), "required": f.required} for f in executor.inputs],
+        "outputs": [_typed(f) for f in executor.outputs],
         "answer": chat.answer,
         "reasoning": list(chat.reasoning),
         "capabilities": {
@@ -109,6 +110,14 @@ def _form(runnable: Runnable) -> Card:
             "streaming": runnable.streams,
         },
     }
+
+
+def _typed(field: Field) -> Card:
+    """A field with what its values are, as far as its type does not say that."""
+    told: Card = {"name": field.name, "type": field.type}
+    if field.choices:
+        told["choices"] = list(field.choices)
+    return told if field.schema is None else {**told, "schema": field.schema}
 
 
 def _measured(measured: Measured) -> Card:

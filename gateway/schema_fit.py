@@ -16,6 +16,7 @@ _MOST_STEPS = 10_000
 _JSON_TYPES: Mapping[FieldType, tuple[str, ...]] = {
     "str": ("string",),
     "literal": ("string",),
+    "enum": ("string",),
     "int": ("integer", "number"),
     "float": ("number", "integer"),  # 3.0 is an integer in JSON
     "bool": ("boolean",),
@@ -52,12 +53,22 @@ class SchemaFit:
         self._steps += 1
         if depth > DEEPEST or self._steps > _MOST_STEPS:
             raise SchemaUnusable("it refers to itself without end, or takes too much work")
+        if field.type == "json":
+            return self._outermost(schema, field.schema or {})
         finite: Iterable[object] = (True, False) if field.type == "bool" else field.choices
         if finite:
             fitting = any(self._schema.problem(value, schema) is None for value in finite)
             return None if fitting else "it allows none of that"
         reasons = (self._keyword(keyword, argument, field, depth) for keyword, argument in schema.items())
         return next(filter(None, reasons), None)
+
+    def _outermost(self, schema: Mapping[str, Any], own: Mapping[str, Any]) -> str | None:
+        """The same of a type that is a schema itself: what is in it is left to the run."""
+        given, wanted = own.get("type"), kinds_of(schema.get("type", own.get("type", "object")))
+        number = given in ("integer", "number") and {"integer", "number"} & {*wanted}
+        if not isinstance(given, str) or given in wanted or number:
+            return None
+        return f"it wants {' or '.join(wanted)}"
 
     def _keyword(self, keyword: str, argument: Any, field: Field, depth: int) -> str | None:
         types = _JSON_TYPES.get(field.type, ("array",))

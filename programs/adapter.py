@@ -1,17 +1,22 @@
 """The reference for every prompt and every reply: a ChatAdapter that optimiser, scorer and proof share.
 
-Differs from DSPy's own in four points: no second call in another format; past turns leave out the outputs
-they do not have, and their tools; demonstrations show their history as turns; markers in values are
-neutralised. Without history and markers it renders byte for byte what stock ChatAdapter renders.
+Differs from DSPy's own in five points: no second call in another format; past turns leave out the outputs
+they do not have, and their tools; an input that is None is left out; demonstrations show their history as
+turns; markers in values are neutralised. Without any of these it renders byte for byte what stock ChatAdapter
+renders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 import dspy
 from dspy.adapters.chat_adapter import ChatAdapter, field_header_pattern
+from dspy.adapters.types.base_type import Type
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from programs.plan import neutralise, results_content, shown_tools
 from programs.tools import read_offer, without_results
@@ -29,7 +34,7 @@ class ProgramAdapter(ChatAdapter):
         self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
     ) -> _Messages:
         name = self._get_history_field_name(signature)
-        asked = self._harmless(signature, inputs)
+        asked = {k: v for k, v in self._harmless(signature, inputs).items() if v is not None}
         if name and asked.get(name) is None:
             asked[name] = dspy.History(messages=[])
         shown = [self._harmless(signature, demo) for demo in demos]
@@ -113,4 +118,10 @@ def _as_dict(value: Any) -> Any:
 def _neutral(value: Any) -> Any:
     if isinstance(value, dspy.History):
         return dspy.History(messages=[neutralise(dict(turn)) for turn in value.messages])
+    if isinstance(value, BaseModel | Enum) and not isinstance(value, Type):
+        return neutralise(to_jsonable_python(value))
+    if isinstance(value, list):
+        return [_neutral(item) for item in value]
+    if isinstance(value, dict):
+        return {neutralise(key): _neutral(item) for key, item in value.items()}
     return neutralise(value)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 from programs.errors import DataInvalid
+from programs.json_types import Unfit
 from programs.json_values import JsonUnusable, read_json
 from programs.plan import Field, fits
 from programs.program import AsFields, Split
@@ -320,6 +321,11 @@ def _wrong_type(field: Field, value: object) -> str:
             read_offer(value)
         except ToolsUnusable as error:
             return f"field {field.name!r} {error}"
+    if field.type == "json":
+        try:
+            field.json.complete(value)
+        except Unfit as error:
+            return f"field {field.name!r} does not fit its type: {error}"
     wanted = f"one of {', '.join(map(repr, field.choices))}" if field.choices else field.type
     return f"field {field.name!r} must be {wanted}, not {reprlib.repr(value)}"
 

@@ -17,6 +17,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_json, to_jsonable_python
 
 from programs.errors import InputInvalid, LoweringImpossible
+from programs.json_types import told
+from programs.plain_values import plain_outputs
 from programs.plan import Field, fits
 from programs.program import Chat
 from programs.signature import field_of
@@ -60,7 +62,7 @@ class ModuleFields:
 
     def as_json(self, prediction: Mapping[str, Any]) -> dict[str, Any]:
         """What the module gave, as JSON holds it: a model is an object, the member of an enum its value."""
-        return {name: _plain(value) for name, value in prediction.items()}
+        return plain_outputs(prediction)
 
     def _with_tools(self, values: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -84,15 +86,9 @@ class ModuleFields:
             return known.type.validate_json(to_json(value), strict=True)
         except ValidationError as error:
             if known.field.type != "json":
-                told = f"input {name!r} must be {known.field.type}, not {reprlib.repr(value)}"
-                raise InputInvalid(name, told) from error
-            found = error.errors(include_url=False, include_context=False)[0]
-            place = ".".join(map(str, found["loc"]))
-            where = f"at {place!r} " if place else ""
-            told = (
-                f"input {name!r} does not fit its type: {where}{found['msg'][:1].lower()}{found['msg'][1:]}"
-            )
-            raise InputInvalid(name, told) from error
+                wanted = f"input {name!r} must be {known.field.type}, not {reprlib.repr(value)}"
+                raise InputInvalid(name, wanted) from error
+            raise InputInvalid(name, f"input {name!r} does not fit its type: {told(error)}") from error
 
 
 def _inputs(module: dspy.Module) -> list[_Input]:
@@ -138,15 +134,15 @@ def _declared(entry: Callable[..., Any], parameter: inspect.Parameter) -> Any:
 def _outputs(module: dspy.Module) -> dict[str, Field]:
     """The outputs of its predictors by name; of one name the last one's, which is likely the module's own."""
     return {
-        name: _field(name, info.annotation, required=True)
+        name: _field(name, info.annotation, required=True, written=True)
         for _, predictor in module.named_predictors()
         for name, info in predictor.signature.output_fields.items()
     }
 
 
-def _field(name: str, annotation: Any, required: bool) -> Field:
+def _field(name: str, annotation: Any, required: bool, written: bool = False) -> Field:
     try:
-        return field_of(name, annotation, required)
+        return field_of(name, annotation, required, written=written)
     except LoweringImpossible:
         return Field(name, "json", required=required)
 
@@ -162,11 +158,3 @@ def _type_of(annotation: Any) -> TypeAdapter[Any] | None:
         return TypeAdapter(annotation)
     except (PydanticSchemaGenerationError, PydanticUserError):
         return None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dspy.Reasoning):
-        return value.content
-    if isinstance(value, dspy.Code):
-        return value.code
-    return to_jsonable_python(value, serialize_unknown=True, bytes_mode="base64")

@@ -14,8 +14,8 @@ from typing import Any
 import dspy
 
 from programs.errors import ReleaseInvalid
+from programs.plain_values import plain_input
 from programs.program import Program
-from programs.tool_objects import plain_output, plain_tools
 
 
 def dump_state(module: dspy.Module) -> dict[str, Any]:
@@ -73,12 +73,7 @@ def source_digest(program: Program) -> str:
 
 
 def _plain(demo: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: [dict(turn) for turn in value.messages]
-        if isinstance(value, dspy.History)
-        else plain_output(plain_tools(value))
-        for key, value in demo.items()
-    }
+    return {key: plain_input(value) for key, value in demo.items()}
 
 
 def _revived(demo: Mapping[str, Any], signature: type[dspy.Signature]) -> dict[str, Any]:

@@ -11,18 +11,20 @@ import re
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from programs.checks import MOST_CHECK_RETRIES, DeclaredCheck, refuse_unknown_fields
 from programs.errors import InputInvalid, ProgramInvalid, ReleaseInvalid
+from programs.json_types import JsonType, TypeUnusable, Unfit
 from programs.program import Chat, Sampling
 from programs.tools import Offer, ToolsUnusable, plain_calls, read_offer, without_results
 
 FieldType = Literal[
     "str", "int", "float", "bool", "list[str]", "list[int]", "list[float]", "literal", "history",
-    "tools", "tool", "tool_calls", "json",
+    "tools", "tool", "tool_calls", "enum", "json",
 ]  # fmt: skip
 
 _MARKER = re.compile(r"\[\[ ## (\w+) ## \]\]")
@@ -41,7 +43,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True)
 class Field:
-    """One input or output. `choices` only with type `literal`; `default` only where not `required`."""
+    """One input or output. `choices` with types `literal` and `enum`; `default` only where not `required`."""
 
     __pydantic_config__ = _STRICT
 
@@ -50,6 +52,14 @@ class Field:
     choices: tuple[str, ...] = ()
     required: bool = True
     default: str | int | float | bool | None = None
+    names: tuple[str, ...] = ()
+    """Of an `enum`: a reply's other words for its choices, in their order."""
+    schema: Mapping[str, Any] | None = None
+    """Of a `json`: what its values are; anything where it is not known."""
+
+    @cached_property
+    def json(self) -> JsonType:
+        return JsonType(self.schema or {})
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,10 @@ _PLAN = TypeAdapter(Plan)
 def plan_as_dict(plan: Plan) -> dict[str, Any]:
     """The plan as JSON. One without checks or verses doesn't name them, so its release keeps its version."""
     data = asdict(plan)
+    for field in (*data["inputs"], *data["outputs"]):
+        for key in ("names", "schema"):
+            if not field[key]:
+                del field[key]
     data["prefix"] = [message.as_dict() for message in plan.prefix]
     if not plan.checks:
         del data["checks"]
@@ -116,6 +130,11 @@ def read_plan(data: Mapping[str, Any]) -> Plan:
         found = error.errors(include_url=False)[0]
         where = ".".join(map(str, found["loc"]))
         raise ReleaseInvalid(f"plan.json: {where}: {found['msg']}") from error
+    for field in (field for field in (*plan.inputs, *plan.outputs) if field.type == "json"):
+        try:
+            field.json  # noqa: B018 - made now and kept
+        except TypeUnusable as error:
+            raise ReleaseInvalid(f"plan.json: the type of {field.name!r}: {error}") from error
     if not 0 <= plan.check_retries <= MOST_CHECK_RETRIES:
         raise ReleaseInvalid(
             f"plan.json: check_retries: {plan.check_retries} is not from 0 to {MOST_CHECK_RETRIES}"
@@ -158,11 +177,21 @@ def complete_inputs(plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
             if field.required and field.type != "history":
                 raise InputInvalid(field.name, f"input {field.name!r} is missing: {plan.program!r} needs it")
             continue
-        if not fits(field, value):
-            shown = reprlib.repr(value)
-            raise InputInvalid(field.name, f"input {field.name!r} must be {field.type}, not {shown}")
-        values[field.name] = value
+        values[field.name] = _fitting(field, value)
     return values
+
+
+def _fitting(field: Field, value: Any) -> Any:
+    if field.type == "json":
+        try:
+            return field.json.complete(value)
+        except Unfit as error:
+            told = f"input {field.name!r} does not fit its type: {error}"
+            raise InputInvalid(field.name, told) from error
+    if not fits(field, value):
+        shown = reprlib.repr(value)
+        raise InputInvalid(field.name, f"input {field.name!r} must be {field.type}, not {shown}")
+    return value
 
 
 def _offer(plan: Plan, field: Field, value: Any) -> Offer:
@@ -184,12 +213,12 @@ def neutralise(value: Any) -> Any:
     if isinstance(value, list):
         return [neutralise(item) for item in value]
     if isinstance(value, dict):
-        return {key: neutralise(item) for key, item in value.items()}
+        return {neutralise(key): neutralise(item) for key, item in value.items()}
     return value
 
 
 _SCALARS: dict[str, tuple[type, ...]] = {
-    "str": (str,), "literal": (str,), "int": (int,), "float": (int, float), "bool": (bool,),
+    "str": (str,), "literal": (str,), "enum": (str,), "int": (int,), "float": (int, float), "bool": (bool,),
 }  # fmt: skip
 
 
@@ -199,6 +228,8 @@ def fits(field: Field, value: Any) -> bool:
         return isinstance(value, list | tuple) and all(isinstance(turn, Mapping) for turn in value)
     if field.type in ("tools", "tool", "tool_calls"):
         return _is_readable(plain_calls if field.type == "tool_calls" else read_offer, value)
+    if field.type == "json":
+        return _is_readable(field.json.complete, value)
     if field.type.startswith("list["):
         kinds = _SCALARS[field.type[5:-1]]
         return isinstance(value, list) and all(_is_a(kinds, item) for item in value)

@@ -82,10 +82,13 @@ class FieldReader:
         Raises:
             ReplyUnparseable: an output is missing, or its text is not of its type.
         """
-        missing = [name for name in self._outputs if name not in self._texts]
+        missing = [f.name for f in self._outputs.values() if f.required and f.name not in self._texts]
         if missing:
             raise ReplyUnparseable(f"the reply has no {' and no '.join(repr(name) for name in missing)}")
-        return {name: parse_value(field, self._texts[name]) for name, field in self._outputs.items()}
+        return {
+            name: parse_value(field, self._texts[name]) if name in self._texts else field.default
+            for name, field in self._outputs.items()
+        }
 
     def _read_piece(self, piece: str, deltas: list[FieldDelta]) -> None:
         """Reads a line or a part of one; a line break is always the last character."""
@@ -142,7 +145,11 @@ def parse_value(field: Field, text: str) -> Any:
         return text
     if field.type == "literal":
         return _parse_literal(field, text)
+    if field.type == "enum":
+        return _parse_enum(field, text)
     try:
+        if field.type == "json":
+            return field.json.read(_parsed(text))
         if field.type == "tool_calls":
             return plain_calls(_parsed(text))
         return _TYPES[field.type].validate_python(_parsed(text))
@@ -151,6 +158,16 @@ def parse_value(field: Field, text: str) -> Any:
         raise ReplyUnparseable(
             f"output {field.name!r} must be {field.type}, the reply has {text!r:.{_SHOWN}}"
         ) from error
+
+
+def _parse_enum(field: Field, text: str) -> str:
+    """A choice by its value, else by its name."""
+    if text in field.choices:
+        return text
+    if text in field.names:
+        return field.choices[field.names.index(text)]
+    allowed, said = ", ".join(field.choices), f"{text!r:.{_SHOWN}}"
+    raise ReplyUnparseable(f"output {field.name!r} must be one of {allowed}, the reply has {said}")
 
 
 def _parsed(text: str) -> Any:

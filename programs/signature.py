@@ -5,12 +5,16 @@ Knows the types that a release can carry; what else a signature may hold has no 
 
 from __future__ import annotations
 
+from enum import Enum, EnumType
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import dspy
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
+from programs.declared_types import schema_of
 from programs.errors import LoweringImpossible
 from programs.plan import Field, FieldType
 
@@ -42,29 +46,49 @@ def signature_fields(signature: type[dspy.Signature]) -> SignatureFields:
     """
     return SignatureFields(
         tuple(_field(name, info) for name, info in signature.input_fields.items()),
-        tuple(_field(name, info) for name, info in signature.output_fields.items()),
+        tuple(_field(name, info, written=True) for name, info in signature.output_fields.items()),
     )
 
 
-def _field(name: str, info: FieldInfo) -> Field:
+def _field(name: str, info: FieldInfo, written: bool = False) -> Field:
     default = None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
-    return field_of(name, info.annotation, info.is_required(), default)
+    return field_of(name, info.annotation, info.is_required(), default, written)
 
 
-def field_of(name: str, declared: Any, required: bool, default: Any = None) -> Field:
-    """A field of a declared type; one that may be None is not required.
+def field_of(name: str, declared: Any, required: bool, default: Any = None, written: bool = False) -> Field:
+    """A field of a declared type; one that may be None is not required, and one that is written may say so.
 
     Raises:
-        LoweringImpossible: a plan knows no such type.
+        LoweringImpossible: a plan can hold no such type.
     """
     annotation, optional = _without_none(declared)
     required = required and not optional
+    if get_origin(annotation) is Literal and written and optional:
+        return Field(name, "json", (), required, default, schema=schema_of(name, declared))
     if get_origin(annotation) is Literal and all(isinstance(choice, str) for choice in get_args(annotation)):
         return Field(name, "literal", get_args(annotation), required, default)
-    if annotation not in _TYPES:
-        known = ", ".join([*_TYPES.values(), "Literal of texts"])
-        raise LoweringImpossible(f"field {name!r} has type {declared}; a plan knows {known}")
-    return Field(name, _TYPES[annotation], (), required, default)
+    if annotation in _TYPES and (annotation is str or not (written and optional)):
+        return Field(name, _TYPES[annotation], (), required, default)
+    if isinstance(annotation, EnumType) and not (written and optional):
+        return _enum(name, annotation, required, default)
+    if get_origin(annotation) is Literal:
+        raise LoweringImpossible(f"field {name!r} has type {declared}; a plan's choices are texts")
+    if str in get_args(declared) and NoneType in get_args(declared):
+        raise LoweringImpossible(f"field {name!r} has type {declared}, of which every reply is a text")
+    if isinstance(default, BaseModel | Enum):
+        default = to_jsonable_python(default)
+    kept = declared if written else annotation
+    return Field(name, "json", (), required, default, schema=schema_of(name, kept))
+
+
+def _enum(name: str, declared: EnumType, required: bool, default: Any) -> Field:
+    members: dict[str, Any] = {member: it.value for member, it in declared.__members__.items()}
+    if not all(isinstance(value, str) for value in members.values()) or len({*members.values()}) < len(
+        members
+    ):
+        raise LoweringImpossible(f"field {name!r} has type {declared}; a plan's choices are texts, each once")
+    first = default.value if isinstance(default, Enum) else default
+    return Field(name, "enum", tuple(members.values()), required, first, names=tuple(members))
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:

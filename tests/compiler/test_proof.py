@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import dspy
 import pytest
+from pydantic import BaseModel
 
 from compiler.candidate import PLAIN, Candidate, EnsembleCandidate, NeighbourCandidate
 from compiler.errors import ProgramUnusable
@@ -18,6 +19,8 @@ from programs.errors import LoweringImpossible
 from programs.neighbours import NeighbourExecutor, Neighbours, Said
 from programs.program import Chat, Program, Sampling
 from tests.compiler.scripted import TwoSteps, chain, program, said, sums
+from tests.gateway import stepping
+from tests.gateway.test_typed import reply
 
 
 class Everything(dspy.Signature):
@@ -80,17 +83,38 @@ def test_a_plan_that_reads_otherwise_is_found_out() -> None:
 
 
 def test_what_is_not_proven_is_interpreted_with_the_reason() -> None:
-    # DSPy writes None for an optional input that is not given; a plan leaves it out.
+    class Misleading(BaseModel):
+        first: int = 1
+        second: int = 2
+
+        @classmethod
+        def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+            told = handler(schema)
+            return {**told, "properties": dict(reversed(told["properties"].items()))}
+
+    fields = {"note": (Misleading, dspy.InputField()), "answer": (str, dspy.OutputField())}
     asked = Program(
-        "optional",
-        lambda: dspy.Predict("question, note: str | None -> answer"),
+        "misleading",
+        lambda: dspy.Predict(dspy.Signature({"question": (str, dspy.InputField()), **fields})),
         lambda _: [],
         lambda *_: 1.0,
         CHAT,
     )
-    example = dspy.Example(question="q", note=None).with_inputs("question", "note")
+    example = dspy.Example(question="q", note={"first": 1}).with_inputs("question", "note")
     lowered = lower_proven((asked, asked.make_module()), PLAIN, None, [example], [])
     assert lowered.plan is None and str(lowered.reason).startswith("the proof of its lowering failed")
+
+
+def test_models_enums_and_optional_fields_are_proven() -> None:
+    prompt = stepping.typed_prompt
+    given = {"question": "q", "person": stepping.Person(name="A", age=3), "mood": stepping.Mood.SAD}
+    rows = [{**given, "weights": {"w": 1.5}, "limit": 3}, {**given, "mood": "glad", "weights": {"w": 1}}]
+    examples = [
+        dspy.Example(row).with_inputs("question", "person", "mood", "weights", "limit") for row in rows
+    ]
+    replies = [reply(), reply(left="3"), reply(left=""), reply(seen="sad"), reply(twin='{"name": 1}')]
+    lowered = lower_proven((prompt, prompt.make_module()), PLAIN, None, examples, replies)
+    assert lowered.kind == "plan" and lowered.proof is not None and lowered.proof.replies == 5
 
 
 def test_a_program_of_two_steps_is_interpreted_without_a_proof() -> None:

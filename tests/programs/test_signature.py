@@ -1,10 +1,15 @@
 from __future__ import annotations
 
-from typing import Literal
+from datetime import date
+from enum import Enum
+from types import NoneType
+from typing import Literal, get_args
 
 import dspy
 import pytest
+from pydantic import BaseModel
 
+from programs.declared_types import schema_of
 from programs.errors import LoweringImpossible
 from programs.plan import Field
 from programs.signature import signature_fields
@@ -30,8 +35,45 @@ def test_fields_keep_names_types_choices_and_defaults() -> None:
     assert outputs == (Field("mood", "literal", ("calm", "cross")), Field("parts", "list[float]"))
 
 
-@pytest.mark.parametrize("kind", [dict[str, int], Literal[1, 2], int | str], ids=["dict", "numbers", "union"])
-def test_a_type_that_no_plan_knows_is_refused_by_name(kind: object) -> None:
-    signature = dspy.Signature({"q": (str, dspy.InputField()), "odd": (kind, dspy.OutputField())})
-    with pytest.raises(LoweringImpossible, match=r"field 'odd' has type .*a plan knows str, int"):
-        signature_fields(signature)
+class Mood(Enum):
+    CALM = "calm"
+    CROSS = "cross"
+
+
+class Size(Enum):
+    SMALL = 1
+
+
+class Parcel(BaseModel):
+    weight: float
+    mood: Mood = Mood.CALM
+
+
+def output_of(kind: object, **about: object) -> Field:
+    signature = dspy.Signature({"q": (str, dspy.InputField()), "odd": (kind, dspy.OutputField(**about))})
+    return signature_fields(signature).outputs[0]
+
+
+@pytest.mark.parametrize("kind", [Literal[1, 2], Size, str | int | None, set[int], date], ids=str)
+def test_a_type_that_no_plan_can_hold_is_refused_by_name(kind: object) -> None:
+    with pytest.raises(LoweringImpossible, match="field 'odd' has type"):
+        output_of(kind)
+
+
+def test_an_enum_keeps_the_values_and_the_names_of_its_members() -> None:
+    mood = ("calm", "cross")
+    assert output_of(Mood) == Field("odd", "enum", mood, names=("CALM", "CROSS"))
+    assert output_of(Mood, default=Mood.CROSS) == Field(
+        "odd", "enum", mood, False, "cross", names=("CALM", "CROSS")
+    )
+
+
+@pytest.mark.parametrize("kind", [dict[str, int], list[Parcel], Parcel, int | str, Mood | None, int | None])
+def test_every_other_type_is_held_as_its_schema(kind: object) -> None:
+    field = output_of(kind)
+    assert (field.type, field.schema) == ("json", schema_of("odd", kind))
+    assert field.required is (NoneType not in get_args(kind))
+
+
+def test_an_optional_text_is_a_text() -> None:
+    assert output_of(str | None) == Field("odd", required=False)
