@@ -108,7 +108,8 @@ def _hostile_turns(plan: Plan) -> Iterator[list[dict[str, Any]]]:
     for text in hostile_texts(plan):
         yield [{asked: text, answered: text}]
     for name in (field.name for field in plan.outputs if field.type == "tool_calls"):
-        yield from ([{asked: "call", name: _calls(text)}, {name: _calls("")}] for text in hostile_texts(plan))
+        for text in hostile_texts(plan):
+            yield [{asked: "call", name: _calls(text)}, {name: _calls("")}]
 
 
 def _tool(name: str, text: str = "plain") -> dict[str, Any]:

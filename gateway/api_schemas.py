@@ -51,6 +51,9 @@ FIELDS: dict[str, Schema] = {
     "stop": {"anyOf": [_STOP, {"type": "array", "maxItems": 4, "items": _STOP}]},
     "response_format": _FORMAT,
     "inputs": {"type": "object"},
+    "tools": {"type": "array", "items": {"type": "object"}},
+    "tool_choice": {"anyOf": [{"enum": ["none", "auto", "required"]}, {"type": "object"}]},
+    "parallel_tool_calls": {"type": "boolean"},
     "input": {"anyOf": [_TEXT, {"type": "array"}]},
     "instructions": _TEXT,
     "text": {"type": "object"},
@@ -93,6 +96,7 @@ _MESSAGE = _object(
     content=or_null(_TEXT),
     refusal=or_null(_TEXT),
     reasoning={**_TEXT, "description": "the program's reasoning fields"},
+    tool_calls={"type": "array", "description": "what a program that declares tools wants run"},
     outputs={"type": "object", "description": "every output of the program with its type"},
 )
 _CHOICE = _object(

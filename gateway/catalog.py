@@ -30,6 +30,7 @@ from programs.execution import Executor
 from programs.output_pattern import output_pattern
 from programs.release import FILES, Identity, Release, read_release
 from programs.scripture import Tables, open_tables
+from programs.tool_calls import ToolFields, calls_checks, tool_fields
 from programs.verses import AddVerses, verse_adder_from
 
 _log = logging.getLogger(__name__)
@@ -60,6 +61,11 @@ class Runnable:
     streams: bool
     """Whether an answer's texts come while the engine writes them, or all at the end."""
     created: int
+
+    @cached_property
+    def tools(self) -> ToolFields | None:
+        """The fields that take tools and call them, where the program declares tools."""
+        return tool_fields(self.executor.inputs, self.executor.outputs)
 
     @cached_property
     def pattern(self) -> str:
@@ -202,7 +208,7 @@ class Catalog:
             release.identity,
             Fingerprint.from_dict(release.identity.fingerprint),
             executor,
-            Conversation(program, executor.chat, executor.inputs, _verses(executor, self._tables)),
+            _conversation(program, executor, self._tables),
             self._metrics.for_release(program, release.identity.version),
             read_measured(path),
             _streams(release, executor),
@@ -269,6 +275,11 @@ class Catalog:
         return f"No model {shown!r}; served are {', '.join(names[:20])}."
 
 
+def _conversation(program: str, executor: Executor, open_them: Callable[[], Tables]) -> Conversation:
+    tools = tool_fields(executor.inputs, executor.outputs)
+    return Conversation(program, executor.chat, executor.inputs, _verses(executor, open_them), tools)
+
+
 def _verses(executor: Executor, open_them: Callable[[], Tables]) -> AddVerses:
     try:
         return verse_adder_from(executor.chat, open_them)
@@ -290,7 +301,8 @@ def _streams(release: Release, executor: Executor) -> bool:
     form = release.form
     if release.identity.kind == "interpreted":
         return bool(getattr(executor, "streams", False))
-    return release.identity.kind in ("plan", "neighbours") and form is not None and not form.checks
+    unchecked = form is not None and not form.checks and not calls_checks(form.inputs, form.outputs)
+    return release.identity.kind in ("plan", "neighbours") and unchecked
 
 
 def _look(root: Path) -> Mapping[str, ProgramFolder] | None:

@@ -13,14 +13,16 @@ from typing import Any, Literal, NamedTuple
 from gateway.accounting.cost import MeteredStudent
 from gateway.accounting.run import MeteredRun
 from gateway.catalog import Runnable, Served
+from gateway.constraint import constraint
 from gateway.errors import Header, RequestInvalid
 from gateway.protocol import ChatRequest, answer_text, header_names
+from gateway.tool_calls import MadeCall, calls_made, message_calls
 from programs.execution import Outcome
 from programs.json_values import write_json
 from programs.program import Chat
 from programs.together import together
 
-FinishReason = Literal["stop", "length", "content_filter"]
+FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 
 
 class Response(NamedTuple):
@@ -47,6 +49,8 @@ class Call:
     runnable: Runnable
     served: Served
     student: MeteredStudent
+    constrain: bool = False
+    """Whether the student is held to the program's format, where its engine can do that."""
     created: int = field(default_factory=lambda: int(time.time()))
 
     def inputs(self, strict: bool) -> Mapping[str, Any]:
@@ -61,13 +65,16 @@ class Call:
                 param=self.request.ignored[0],
                 code="would_be_ignored",
             )
+        if self.constrain and self.served.student is not None:
+            self.request.upstream |= constraint(self.runnable, self.served.student, found.values)
         return found.values
 
     def _check_format(self) -> None:
-        wanted = self.request.format
+        wanted, tools = self.request.format, self.runnable.tools
         # What an interpreted module returns no one knows before it has run.
         if wanted is not None and self.runnable.identity.kind != "interpreted":
-            wanted.refuse_unmeetable(self.runnable.executor.outputs)
+            calls = tools.calls if tools is not None else None
+            wanted.refuse_unmeetable([field for field in self.runnable.executor.outputs if field != calls])
 
     def headers(self) -> list[Header]:
         """What every reply says of itself before its cost is known."""
@@ -134,8 +141,10 @@ async def _outcomes(call: Call, inputs: Mapping[str, Any]) -> list[Outcome]:
     return [await answers[0]] if len(answers) == 1 else await together(answers)
 
 
-def finish_reason(outcome: Outcome) -> FinishReason:
+def finish_reason(outcome: Outcome, calls: Sequence[MadeCall] = ()) -> FinishReason:
     """The engine's last word, as far as it still holds for a program's answer."""
+    if calls:
+        return "tool_calls"
     match outcome.finish_reason:
         case "length":
             return "length"
@@ -152,20 +161,24 @@ def cut_at(text: str, stops: tuple[str, ...]) -> str:
 
 
 def _choice(call: Call, number: int, outcome: Outcome) -> dict[str, Any]:
+    calls = calls_made(call.runnable.tools, outcome)
     return {
         "index": number,
-        "message": _message(outcome, call.runnable.executor.chat, call.request),
+        "message": _message(outcome, calls, call),
         "logprobs": None,
-        "finish_reason": finish_reason(outcome),
+        "finish_reason": finish_reason(outcome, calls),
     }
 
 
-def _message(outcome: Outcome, chat: Chat, request: ChatRequest) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": content_of(outcome, chat, request)}
+def _message(outcome: Outcome, calls: Sequence[MadeCall], call: Call) -> dict[str, Any]:
+    content = content_of(outcome, call)
+    message: dict[str, Any] = {"role": "assistant", "content": (content or None) if calls else content}
     message["refusal"] = None
-    reasoning = reasoning_of(outcome, chat)
+    reasoning = reasoning_of(outcome, call.runnable.executor.chat)
     if reasoning is not None:
         message["reasoning"] = reasoning
+    if calls:
+        message["tool_calls"] = message_calls(calls)
     message["outputs"] = dict(outcome.outputs)
     return message
 
@@ -176,9 +189,17 @@ def reasoning_of(outcome: Outcome, chat: Chat) -> str | None:
     return "\n\n".join(reasoning) if reasoning else None
 
 
-def content_of(outcome: Outcome, chat: Chat, request: ChatRequest) -> str:
-    """The answer as the request wants it."""
-    if request.format is not None:
-        # Half of an object is no object.
-        return "" if finish_reason(outcome) == "length" else request.format.content(outcome.outputs)
-    return cut_at(answer_text(outcome.outputs.get(chat.answer, "")), request.stop)
+def content_of(outcome: Outcome, call: Call) -> str:
+    """The answer as the request wants it. Calls of tools are none, and stand elsewhere in a reply."""
+    tools, request = call.runnable.tools, call.request
+    said = (
+        outcome.outputs
+        if tools is None
+        else {k: v for k, v in outcome.outputs.items() if k != tools.calls.name}
+    )
+    if request.format is None:
+        return cut_at(answer_text(said.get(call.runnable.executor.chat.answer, "")), request.stop)
+    # Half of an object is no object, and a call has none.
+    if finish_reason(outcome) == "length" or (tools is not None and tools.calls_in(outcome.outputs)):
+        return ""
+    return request.format.content(said)

@@ -13,7 +13,7 @@ from gateway.accounting.evidence import Measured
 from gateway.catalog import Catalog, Runnable, Served
 from gateway.errors import ModelUnknown
 from gateway.exposed import ExposedModel, ExposedModels
-from gateway.policy import FIELDS
+from gateway.policy import FIELDS, FIELDS_WITH_TOOLS
 from programs.plan import Field
 
 Card = dict[str, Any]
@@ -36,7 +36,9 @@ def listing_router(catalog: Catalog, exposed: ExposedModels) -> APIRouter:
         if model in exposed.names:
             return as_json(exposed_card(model, exposed.get(model)))
         card = model_card(find_listed(catalog, model))
-        card["smallforge"]["parameters"] = {name: policy.treatment for name, policy in FIELDS.items()}
+        runnable = find_listed(catalog, model).loaded.runnable
+        fields = FIELDS_WITH_TOOLS if runnable is not None and runnable.tools is not None else FIELDS
+        card["smallforge"]["parameters"] = {name: policy.treatment for name, policy in fields.items()}
         return as_json(card)
 
     return router
@@ -108,6 +110,7 @@ def _form(runnable: Runnable) -> Card:
             "history": chat.history is not None,
             "system": chat.system is not None,
             "streaming": runnable.streams,
+            "tools": runnable.tools is not None,
         },
     }
 

@@ -35,7 +35,9 @@ def lmstudio_router(catalog: Catalog, exposed: ExposedModels) -> APIRouter:
 def _release_entry(served: Served) -> Entry:
     runnable = served.loaded.runnable
     arch = runnable.identity.kind if runnable is not None else None
-    return _entry(served.model, "smallforge", arch, served.student)
+    entry = _entry(served.model, "smallforge", arch, served.student)
+    calls = runnable is not None and runnable.tools is not None
+    return {**entry, "capabilities": ["tool_use"]} if calls else entry
 
 
 def _exposed_entry(exposed: ExposedModels, name: str) -> Entry:

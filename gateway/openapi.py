@@ -12,9 +12,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gateway.api_schemas import A_CHAT_OR_INPUTS, BODIES, FIELDS, MODEL, Schema, or_null
-from gateway.policy import FIELDS as CHAT
-from gateway.policy import FieldPolicy
-from gateway.responses_policy import RESPONSES
+from gateway.policy import FIELDS_WITH_TOOLS, FieldPolicy
+from gateway.responses_policy import RESPONSES_WITH_TOOLS
 
 
 class Told(NamedTuple):
@@ -62,7 +61,7 @@ def openapi_with_models(app: FastAPI) -> dict[str, Any]:
 
 
 def _asking() -> dict[str, dict[str, Any]]:
-    chat = {"properties": _applied(CHAT), "anyOf": A_CHAT_OR_INPUTS}
+    chat = {"properties": _applied(FIELDS_WITH_TOOLS), "anyOf": A_CHAT_OR_INPUTS}
     return {
         "/v1/chat/completions": _operation(
             "Ask a program, or an exposed model, in a chat; at once or streamed",
@@ -73,7 +72,7 @@ def _asking() -> dict[str, dict[str, Any]]:
         "/v1/responses": _operation(
             "Ask a program by OpenAI's Responses; at once or in typed events, nothing is stored",
             "Response",
-            {"properties": _applied(RESPONSES)},
+            {"properties": _applied(RESPONSES_WITH_TOOLS)},
             {"model": "arithmetic", "input": "What is six times seven?"},
         ),
         "/v1/completions": _operation(

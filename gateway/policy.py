@@ -72,10 +72,15 @@ def _format(value: Any) -> str | None:
     return None if fits else "must be an object with the type 'text', 'json_object' or 'json_schema'"
 
 
+def _choice(value: Any) -> str | None:
+    fits = value in ("none", "auto", "required") if isinstance(value, str) else isinstance(value, dict)
+    return None if fits else "must be 'none', 'auto', 'required' or an object that names functions"
+
+
 _TOKENS = _integer(1, 2**31 - 1)
 MOST_ANSWERS = 8
 _OWN_FORMAT = "the program writes in its own format; `response_format` gives its outputs as JSON"
-_NO_TOOLS = "a compiled program calls no tools"
+_NO_TOOLS = "this program calls no tools"
 _TEXT_ONLY = "programs read and write text"
 _MEASURED = "it would change the text the program was measured with"
 _NO_EFFECT = "has no meaning for a compiled program"
@@ -210,6 +215,19 @@ OURS: dict[str, FieldPolicy] = {
 }
 
 FIELDS: dict[str, FieldPolicy] = {**OPENAI, **VLLM, **OURS}
+
+TOOLS: dict[str, FieldPolicy] = {
+    "tools": FieldPolicy("apply", "what the program may call; the client runs it", _array, neutral=([],)),
+    "tool_choice": FieldPolicy(
+        "apply", "`none`, `auto`, `required`, one function, or `allowed_tools`", _choice, neutral=("auto",)
+    ),
+    "parallel_tool_calls": FieldPolicy("apply", "`false` is one call at most", _flag, neutral=(True,)),
+    "functions": FieldPolicy("refuse", "send `tools`", neutral=([],)),
+    "function_call": FieldPolicy("refuse", "send `tool_choice`", neutral=("none", "auto")),
+}
+"""What is otherwise for programs that declare tools."""
+
+FIELDS_WITH_TOOLS: dict[str, FieldPolicy] = {**FIELDS, **TOOLS}
 UNKNOWN = FieldPolicy("ignore", "this gateway does not know it")
 
 

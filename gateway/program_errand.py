@@ -12,10 +12,10 @@ from gateway.accounting.cost import MeteredStudent
 from gateway.accounting.trace import Trace
 from gateway.catalog import Catalog
 from gateway.completion import Call, Response, chat_completion, complete, cost_headers
-from gateway.constraint import constraint
 from gateway.errand import Account
 from gateway.errors import CheckBroken, GatewayError, Header, OutputInvalid, RequestInvalid, RunTooLong
 from gateway.exchange import Limits
+from gateway.policy import FIELDS, FIELDS_WITH_TOOLS
 from gateway.protocol import ChatRequest, new_id, read_object, request_from
 from gateway.response_events import ResponseEvents
 from gateway.responses import ResponseObject
@@ -128,21 +128,29 @@ class Programs:
 
     def chat_of(self, body: Mapping[str, Any], headers: Sequence[Header], started: float) -> ProgramErrand:
         """The same of a body that was read."""
-        request = request_from(body, self._limits.messages)
+        fields = FIELDS_WITH_TOOLS if self._may_call_tools(body) else FIELDS
+        request = request_from(body, self._limits.messages, fields)
         call = self._call(new_id("chatcmpl-"), request, headers, started)
         return ProgramErrand(call, self._chat, self._rules.strict)
 
     async def responses(self, data: bytes, headers: Sequence[Header], started: float) -> ProgramErrand:
-        request, repeated = read_responses_request(data, self._limits.messages)
+        body = read_object(data)
+        with_tools = self._may_call_tools(body)
+        request, repeated = read_responses_request(body, self._limits.messages, with_tools=with_tools)
         call = self._call(new_id("resp_"), request, headers, started)
         return ProgramErrand(call, ResponsesSpeech(repeated), self._rules.strict)
 
     def _call(self, id: str, request: ChatRequest, headers: Sequence[Header], started: float) -> Call:
         runnable, served, student = self._catalog.find(request.model)
-        if self._rules.constrain:
-            request.upstream |= constraint(runnable, student)
         metered = MeteredStudent(student, request.max_tokens, self._trace(headers))
-        return Call(id, started, request, runnable, served, metered)
+        return Call(id, started, request, runnable, served, metered, constrain=self._rules.constrain)
+
+    def _may_call_tools(self, body: Mapping[str, Any]) -> bool:
+        """Whether the asked program declares tools; of one that can't be asked now something else is told."""
+        model = body.get("model")
+        served = self._catalog.models.get(model) if isinstance(model, str) else None
+        runnable = served.loaded.runnable if served is not None else None
+        return runnable is None or runnable.tools is not None
 
     def _trace(self, headers: Sequence[Header]) -> Trace | None:
         """Where the steps go, if the request asks for them. Raises RequestInvalid."""

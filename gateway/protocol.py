@@ -18,7 +18,9 @@ from engine.chat import Usage
 from gateway.errors import RequestInvalid
 from gateway.policy import FIELDS, UNKNOWN, FieldPolicy, asks_for_something
 from gateway.response_format import JsonFormat, read_response_format
+from gateway.tool_choice import offer_from
 from programs.json_values import write_json
+from programs.tools import Offer
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_NAMED = 32
@@ -38,6 +40,8 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     format: JsonFormat | None = None
     """None is plain text: the answer itself."""
+    offer: Offer | None = None
+    """The tools that the client runs; None where the request has none."""
     upstream: dict[str, Any] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
 
@@ -96,13 +100,15 @@ def read_object(data: bytes) -> dict[str, Any]:
     return body
 
 
-def request_from(body: Mapping[str, Any], largest_messages: int) -> ChatRequest:
-    """What a chat's body asks for.
+def request_from(
+    body: Mapping[str, Any], largest_messages: int, fields: Mapping[str, FieldPolicy] = FIELDS
+) -> ChatRequest:
+    """What a chat's body asks for; `fields` are the policies of the program that is asked.
 
     Raises:
         RequestInvalid: a field of the wrong type or out of range, or one that is refused.
     """
-    given, ignored = apply_policy(body)
+    given, ignored = apply_policy(body, fields)
     request = ChatRequest(_required(given, "model"), given.get("messages", []), ignored=ignored)
     request.inputs = given.get("inputs")
     if request.inputs is None:
@@ -124,7 +130,8 @@ def request_from(body: Mapping[str, Any], largest_messages: int) -> ChatRequest:
             param="stop",
             code="unsupported_parameter",
         )
-    request.upstream = {name: value for name, value in given.items() if FIELDS[name].upstream}
+    request.offer = offer_from(given)
+    request.upstream = {name: value for name, value in given.items() if fields[name].upstream}
     return request
 
 

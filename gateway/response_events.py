@@ -11,6 +11,7 @@ from gateway.completion import Call
 from gateway.errors import GatewayError
 from gateway.responses import Item, ResponseObject, item_id, message_item, reasoning_item, text_part
 from gateway.streaming import Place, Text
+from gateway.tool_calls import MadeCall, call_item, calls_made
 from programs.execution import Outcome
 from programs.json_values import write_json
 
@@ -37,6 +38,7 @@ class ResponseEvents:
         self._call = call
         self._response = response
         self._items: list[Growing] = []
+        self._called: list[Item] = []
         self._outcome: Outcome | None = None
         self._number = -1
 
@@ -48,12 +50,16 @@ class ResponseEvents:
         if isinstance(piece, Text):
             return self._grow(piece)
         self._outcome = piece
-        events = b"" if any(item.place == "content" for item in self._items) else self._open("content")
-        return events + b"".join([self._close(item) for item in self._items if item.open])
+        calls = calls_made(self._call.runnable.tools, piece)
+        answered = calls or any(item.place == "content" for item in self._items)
+        events = [] if answered else [self._open("content")]
+        events += [self._close(item) for item in self._items if item.open]
+        return b"".join([*events, *(self._called_tool(made) for made in calls)])
 
     def end(self) -> bytes:
         assert self._outcome is not None, "a run ends with its outcome"
-        response = self._response.ended(self._outcome, [self._whole(item) for item in self._items])
+        output = [*(self._whole(item) for item in self._items), *self._called]
+        response = self._response.ended(self._outcome, output)
         return self._event(response["status"], response=response)
 
     def failed(self, error: GatewayError) -> bytes:
@@ -102,6 +108,22 @@ class ResponseEvents:
             done = self._of("output_text.done", item, content_index=0, text=text, logprobs=[])
             done += self._of("content_part.done", item, content_index=0, part=text_part(text))
         return done + self._of("output_item.done", item, item=self._whole(item))
+
+    def _called_tool(self, made: MadeCall) -> bytes:
+        """A call comes when all of it is known: it was checked."""
+        index, id = len(self._items) + len(self._called), item_id("fc", self._call, len(self._called))
+        item = call_item(made, id)
+        self._called.append(item)
+        at = {"item_id": id, "output_index": index}
+        begun = call_item(made, id, "in_progress")
+        return b"".join(
+            [
+                self._event("output_item.added", output_index=index, item=begun),
+                self._event("function_call_arguments.delta", **at, delta=made.arguments),
+                self._event("function_call_arguments.done", **at, name=made.name, arguments=made.arguments),
+                self._event("output_item.done", output_index=index, item=item),
+            ]
+        )
 
     def _whole(self, item: Growing) -> Item:
         if item.place == "reasoning":

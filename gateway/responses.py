@@ -10,23 +10,21 @@ from typing import Any, Literal
 from gateway.completion import Call, content_of, finish_reason, reasoning_of
 from gateway.protocol import TokenCounts
 from gateway.responses_request import Repeated
+from gateway.tool_calls import call_item, calls_made
 from programs.execution import Outcome
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 Item = dict[str, Any]
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-# What is the same in every response of a gateway that stores nothing and calls no tools.
+# What is the same in every response of a gateway that stores nothing and runs no tools.
 _ALWAYS: Mapping[str, Any] = {
     "background": False,
     "max_tool_calls": None,
-    "parallel_tool_calls": False,
     "previous_response_id": None,
     "reasoning": {"effort": None, "summary": None},
     "service_tier": None,
     "store": False,
-    "tool_choice": "none",
-    "tools": [],
     "top_logprobs": 0,
     "truncation": "disabled",
 }
@@ -41,7 +39,7 @@ class ResponseObject:
     constant: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        repeated = self.repeated
+        repeated, calls = self.repeated, self.call.runnable.tools is not None
         constant = {
             "id": self.call.id,
             "object": "response",
@@ -51,8 +49,11 @@ class ResponseObject:
             "instructions": repeated.instructions,
             "max_output_tokens": repeated.max_output_tokens,
             "metadata": repeated.metadata,
+            "parallel_tool_calls": calls and repeated.parallel_tool_calls is not False,
             "temperature": repeated.temperature,
             "text": {"format": repeated.format},
+            "tool_choice": repeated.tool_choice or ("auto" if calls else "none"),
+            "tools": repeated.tools,
             "top_p": repeated.top_p,
         }
         object.__setattr__(self, "constant", constant)
@@ -82,8 +83,10 @@ class ResponseObject:
         chat = call.runnable.executor.chat
         reasoning = reasoning_of(outcome, chat)
         output = [] if reasoning is None else [reasoning_item(item_id("rs", call), reasoning)]
-        text = content_of(outcome, chat, call.request)
-        output.append(message_item(item_id("msg", call), text, outcome))
+        text, calls = content_of(outcome, call), calls_made(call.runnable.tools, outcome)
+        if text or not calls:
+            output.append(message_item(item_id("msg", call), text, outcome))
+        output += [call_item(made, item_id("fc", call, number)) for number, made in enumerate(calls)]
         return self.ended(outcome, output)
 
     def _object(self, status: Status, output: Sequence[Item]) -> dict[str, Any]:

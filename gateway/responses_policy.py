@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.policy import OPENAI as CHAT
-from gateway.policy import OURS, VLLM, FieldPolicy
+from gateway.policy import OURS, TOOLS, VLLM, FieldPolicy
 
 _NOT_STORED = "nothing is stored here; send the earlier turns as `input`"
 _COMPILED = "the prompt is compiled into the release"
@@ -74,6 +74,13 @@ RESPONSES: dict[str, FieldPolicy] = {
     "safety_identifier": CHAT["safety_identifier"],
     "user": CHAT["user"],
 }
+
+RESPONSES_WITH_TOOLS: dict[str, FieldPolicy] = {
+    **RESPONSES,
+    **{name: TOOLS[name] for name in ("tools", "tool_choice", "parallel_tool_calls")},
+    "max_tool_calls": FieldPolicy("ignore", "counts tools that a server runs"),
+}
+"""The same of programs that declare tools."""
 
 ALSO_TAKEN: dict[str, FieldPolicy] = {"seed": CHAT["seed"], "stop": CHAT["stop"], **VLLM, **OURS}
 """Fields of a chat that OpenAI's Responses do not have."""

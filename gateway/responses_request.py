@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.errors import GatewayError, RequestInvalid
-from gateway.protocol import ChatRequest, apply_policy, read_object, request_from
-from gateway.responses_policy import ALSO_TAKEN, RESPONSES
+from gateway.policy import FIELDS, FIELDS_WITH_TOOLS
+from gateway.protocol import ChatRequest, apply_policy, request_from
+from gateway.responses_policy import ALSO_TAKEN, RESPONSES, RESPONSES_WITH_TOOLS
 
 _FIELDS = {**RESPONSES, **ALSO_TAKEN}
-_SAME_IN_A_CHAT = ("model", "stream", "temperature", "top_p", *ALSO_TAKEN)
+_FIELDS_WITH_TOOLS = {**RESPONSES_WITH_TOOLS, **ALSO_TAKEN}
+_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
+_SAME_IN_A_CHAT = ("model", "stream", "temperature", "top_p", *_TOOLS, *ALSO_TAKEN)
 _ROLES = ("system", "developer", "user", "assistant")
 _TEXT_PARTS = {"input_text": "text", "output_text": "text", "refusal": "refusal"}
 
@@ -30,17 +33,22 @@ class Repeated:
     top_p: float | None = None
     format: Mapping[str, Any] = field(default_factory=lambda: {"type": "text"})
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tools: Sequence[Any] = ()
+    tool_choice: str | Mapping[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
 
 
-def read_responses_request(data: bytes, largest_messages: int) -> tuple[ChatRequest, Repeated]:
-    """The request in a body.
+def read_responses_request(
+    body: Mapping[str, Any], largest_messages: int, *, with_tools: bool = False
+) -> tuple[ChatRequest, Repeated]:
+    """The request in a body; `with_tools` where the program that is asked declares tools.
 
     Raises:
-        RequestInvalid: no JSON object, a field of the wrong type or out of range, or one that is refused.
+        RequestInvalid: a field of the wrong type or out of range, or one that is refused.
     """
-    given, ignored = apply_policy(read_object(data), _FIELDS)
+    given, ignored = apply_policy(body, _FIELDS_WITH_TOOLS if with_tools else _FIELDS)
     chat = {name: given[name] for name in _SAME_IN_A_CHAT if name in given}
-    chat["messages"] = _messages(given, largest_messages)
+    chat["messages"] = _messages(given, largest_messages, with_tools)
     if "max_output_tokens" in given:
         chat["max_completion_tokens"] = given["max_output_tokens"]
     text = given.get("text", {})
@@ -49,7 +57,8 @@ def read_responses_request(data: bytes, largest_messages: int) -> tuple[ChatRequ
     wanted = text.get("format") or {"type": "text"}
     chat["response_format"] = _response_format(wanted)
     try:
-        request = request_from(chat, largest_messages + 1)
+        fields = FIELDS_WITH_TOOLS if with_tools else FIELDS
+        request = request_from(chat, largest_messages + 1, fields)
     except RequestInvalid as error:
         raise in_responses_words(error) from error
     request.ignored += ignored
@@ -73,16 +82,16 @@ def _response_format(wanted: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"type": "json_schema", "json_schema": {k: v for k, v in wanted.items() if k != "type"}}
 
 
-def _messages(given: Mapping[str, Any], largest: int) -> list[dict[str, str]]:
+def _messages(given: Mapping[str, Any], largest: int, with_tools: bool) -> list[dict[str, Any]]:
     said = given.get("input")
-    messages = [] if not said else _from_input(said, largest)
+    messages = [] if not said else _from_input(said, largest, with_tools)
     if not messages and "inputs" not in given:
         raise RequestInvalid(
             "'input' must be a text or hold at least one message.",
             param="input",
             code="missing_required_parameter",
         )
-    if messages and messages[-1]["role"] != "user":
+    if messages and messages[-1]["role"] not in ("user", "tool"):
         raise RequestInvalid(
             f"The last message of 'input' must be of role 'user', not {messages[-1]['role']!r}.",
             param="input",
@@ -91,16 +100,26 @@ def _messages(given: Mapping[str, Any], largest: int) -> list[dict[str, str]]:
     return [{"role": "system", "content": instructions}, *messages] if instructions else messages
 
 
-def _from_input(said: str | Sequence[Any], largest: int) -> list[dict[str, str]]:
+def _from_input(said: str | Sequence[Any], largest: int, with_tools: bool) -> list[dict[str, Any]]:
     if isinstance(said, str):
         return [{"role": "user", "content": said}]
     if len(said) > largest:
         raise RequestInvalid(f"'input' may hold at most {largest} items.", param="input")
-    read = [_item(item, f"input[{position}]") for position, item in enumerate(said)]
-    return [message for message in read if message is not None]
+    messages: list[dict[str, Any]] = []
+    for position, item in enumerate(said):
+        message = _item(item, f"input[{position}]", with_tools)
+        if message is None:
+            continue
+        calls = message.get("tool_calls")
+        if calls and messages and messages[-1]["role"] == "assistant":
+            # A chat has the calls of one reply in one message, with its text.
+            messages[-1].setdefault("tool_calls", []).extend(calls)
+        else:
+            messages.append(message)
+    return messages
 
 
-def _item(item: Any, where: str) -> dict[str, str] | None:
+def _item(item: Any, where: str, with_tools: bool) -> dict[str, Any] | None:
     """One message; None for an earlier reply's reasoning, which no program reads."""
     if not isinstance(item, dict):
         raise RequestInvalid(f"'{where}' must be an object with a role and a content.", param=where)
@@ -113,9 +132,17 @@ def _item(item: Any, where: str) -> dict[str, str] | None:
             param=where,
             code="unsupported_parameter",
         )
+    if with_tools and kind == "function_call":
+        function = {"name": item.get("name"), "arguments": item.get("arguments")}
+        call = {"id": item.get("call_id"), "type": "function", "function": function}
+        return {"role": "assistant", "content": None, "tool_calls": [call]}
+    if with_tools and kind == "function_call_output":
+        output = _content(item.get("output"), f"{where}.output")
+        return {"role": "tool", "tool_call_id": item.get("call_id"), "content": output}
     if kind != "message":
+        read = "and calls of functions" if with_tools else "and calls no tools"
         raise RequestInvalid(
-            f"'{where}' is of type {str(kind)[:40]!r}; programs read messages and call no tools.",
+            f"'{where}' is of type {str(kind)[:40]!r}; this program reads messages {read}.",
             param=where,
             code="unsupported_content",
         )

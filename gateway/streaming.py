@@ -16,11 +16,12 @@ import orjson
 from starlette.types import Send
 
 from gateway.accounting.run import MeteredRun
-from gateway.completion import Call, cut_at, finish_reason
+from gateway.completion import Call, content_of, cut_at, finish_reason
 from gateway.errors import GatewayError, Header, InternalFault
 from gateway.interleaving import interleaved
-from gateway.protocol import ChatRequest, answer_text
-from programs.execution import Executor, Outcome
+from gateway.protocol import answer_text
+from gateway.tool_calls import call_deltas, calls_made
+from programs.execution import Outcome
 from programs.json_values import write_json
 from programs.reader import FieldDelta
 
@@ -103,7 +104,9 @@ class Chunks:
         return self._head + write_json(shown) + self._tail
 
     def finish(self, choice: int, outcome: Outcome) -> bytes:
-        return self.delta(choice, {"outputs": dict(outcome.outputs)}, finish_reason(outcome))
+        calls = calls_made(self._call.runnable.tools, outcome)
+        deltas = b"".join(self.delta(choice, {"tool_calls": [delta]}) for delta in call_deltas(calls))
+        return deltas + self.delta(choice, {"outputs": dict(outcome.outputs)}, finish_reason(outcome, calls))
 
     def end(self) -> bytes:
         """The usage, if it was asked for, and the protocol's last line."""
@@ -141,7 +144,7 @@ async def _pieces(call: Call, inputs: Any) -> AsyncGenerator[tuple[int, Text | O
 async def _texts(call: Call, inputs: Any, model: MeteredRun) -> AsyncGenerator[Text | Outcome]:
     """The run's texts as the client shall see them, then its outcome."""
     executor = call.runnable.executor
-    shown = Shown(executor, call.request)
+    shown = Shown(call)
     async with aclosing(executor.stream(inputs, model, call.request.upstream)) as pieces:
         async for piece in pieces:
             if isinstance(piece, Outcome):
@@ -157,16 +160,19 @@ async def _texts(call: Call, inputs: Any, model: MeteredRun) -> AsyncGenerator[T
 class Shown:
     """Turns fields into the parts of a message, for one stream."""
 
-    def __init__(self, executor: Executor, request: ChatRequest) -> None:
+    def __init__(self, call: Call) -> None:
+        executor, tools = call.runnable.executor, call.runnable.tools
         chat = executor.chat
-        self._format = request.format
+        self._call = call
+        self._calls = tools.calls.name if tools is not None else None
+        self._format = call.request.format
         self._places: dict[str, Place] = {name: "reasoning" for name in chat.reasoning}
         self._order = list(chat.reasoning)
-        if self._format is None:
+        if self._format is None and chat.answer != self._calls:
             self._places[chat.answer] = "content"
             self._order.append(chat.answer)
         self._as_text = {field.name for field in executor.outputs if field.type == "str"}
-        self._stop = StopCutter(request.stop)
+        self._stop = StopCutter(call.request.stop)
         self._last_reasoning: str | None = None
         self._sent: set[str] = set()
 
@@ -185,8 +191,9 @@ class Shown:
         for name in self._order:
             if name in outcome.outputs and name not in self._sent:
                 texts += self._show(name, answer_text(outcome.outputs[name]))
-        if self._format is not None and finish_reason(outcome) != "length":
-            texts.append(Text("content", self._format.content(outcome.outputs)))
+        if self._format is not None:
+            content = content_of(outcome, self._call)
+            texts += [Text("content", content)] if content else []
         held = self._stop.close()
         return [*texts, Text("content", held)] if held else texts
 

@@ -38,8 +38,9 @@ def test_a_version_is_a_model_too(client: OpenAI) -> None:
 
 
 def test_a_model_tells_what_of_a_chat_it_takes_and_whether_its_texts_are_streamed(client: OpenAI) -> None:
-    assert about(client, "reading")["capabilities"] == {"history": True, "system": True, "streaming": True}
-    assert about(client, "checked")["capabilities"] == {"history": False, "system": False, "streaming": False}
+    reading, checked = (about(client, name)["capabilities"] for name in ("reading", "checked"))
+    assert reading == {"history": True, "system": True, "streaming": True, "tools": False}
+    assert checked == {"history": False, "system": False, "streaming": False, "tools": False}
 
 
 def test_a_model_tells_how_it_was_measured_and_what_an_answer_costs(client: OpenAI) -> None:

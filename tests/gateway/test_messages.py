@@ -14,7 +14,7 @@ from openai.types.chat import (
 )
 
 from gateway.errors import RequestInvalid
-from gateway.messages import read_messages
+from gateway.messages import PastCall, Turn, read_messages
 from programs.plan import Field
 from programs.program import Chat
 from tests.gateway.serving import fingerprint_of, make_plan, put_release, running_gateway, settings_for
@@ -98,7 +98,7 @@ def test_what_a_message_says_and_what_is_left_aside(
     message: dict[str, Any], role: str, text: str, dropped: list[str]
 ) -> None:
     found = read_messages([message, ASK])
-    assert found == ([(role, text), ("user", "q")], dropped)
+    assert found == ([Turn(role, text), Turn("user", "q")], dropped)
 
 
 @pytest.mark.parametrize(("message", "param", "code"), REFUSED)
@@ -170,3 +170,40 @@ def test_a_name_is_left_aside_and_named(client: OpenAI) -> None:
     messages: Any = [{"role": "user", "content": "q", "name": "ann"}]
     raw = client.chat.completions.with_raw_response.create(model="quiz", messages=messages)
     assert raw.headers["x-smallforge-ignored"] == "messages.name"
+
+
+CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL, {**CALL, "id": "c-2"}]}
+GIVEN = [{"role": "tool", "tool_call_id": id, "content": id} for id in ("c-2", "c-1")]
+BROKEN = {"id": "c-1", "type": "function", "function": {"name": "f", "arguments": "{"}}
+
+
+def test_calls_of_tools_and_what_they_gave_are_one_turn() -> None:
+    turns, dropped = read_messages([ASK, CALLING, *GIVEN], with_tools=True)
+    calls = (PastCall("c-1", "f", {}), PastCall("c-2", "f", {}))
+    assert turns[1:] == [Turn("assistant", "", calls, {"c-1": "c-1", "c-2": "c-2"})] and not dropped
+
+
+@pytest.mark.parametrize(
+    ("messages", "param", "told"),
+    [
+        ([ASK, CALLING], "messages", "must answer the calls c-1, c-2"),
+        ([ASK, CALLING, GIVEN[0], ASK], "messages", "must answer the calls c-1"),
+        ([ASK, CALLING, GIVEN[0], GIVEN[0]], "messages[3].tool_call_id", "of no open call"),
+        ([ASK, GIVEN[0]], "messages[1].tool_call_id", "of no open call"),
+        ([GIVEN[0]], "messages[0].tool_call_id", "of no open call"),
+        ([CALLING, *GIVEN], "messages", "at least one message of role 'user'"),
+        ([ASK, {"role": "assistant", "tool_calls": [BROKEN]}], "messages[1].tool_calls[0]", "a JSON object"),
+        ([ASK, {"role": "assistant", "tool_calls": [3]}], "messages[1].tool_calls[0]", "must have an id"),
+        ([ASK, {"role": "assistant", "tool_calls": "x"}], "messages[1].tool_calls", "must be an array"),
+        ([ASK, {"role": "assistant", "function_call": CALL["function"]}], "messages[1]", "by 'tool_calls'"),
+        ([ASK, {"role": "function", "name": "f", "content": "x"}], "messages[1].role", "of role 'tool' here"),
+        ([ASK, CALLING, {**GIVEN[0], "content": [IMAGE]}], "messages[2].content", "text parts only"),
+        ([ASK, {"role": "assistant", "content": "Sure, "}], "messages[1].role", "begins its own reply"),
+    ],
+)
+def test_calls_and_results_that_do_not_belong_together_are_refused(
+    messages: list[Any], param: str, told: str
+) -> None:
+    with pytest.raises(RequestInvalid, match=told) as caught:
+        read_messages(messages, with_tools=True)
+    assert caught.value.param == param

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.errors import UPSTREAM
-from gateway.policy import OPENAI, OURS, VLLM, FieldPolicy
+from gateway.policy import OPENAI, OURS, TOOLS, VLLM, FieldPolicy
 from gateway.responses_policy import RESPONSES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -18,7 +18,7 @@ def rows(fields: dict[str, FieldPolicy]) -> str:
 
 def test_the_page_shows_the_policy_of_every_field() -> None:
     page = (DOCS / "openai.md").read_text()
-    for fields in (OPENAI, VLLM, OURS, RESPONSES):
+    for fields in (OPENAI, VLLM, OURS, TOOLS, RESPONSES):
         assert rows(fields) in page
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 import pytest
 from openai.types.responses.response_create_params import (
     ResponseCreateParamsNonStreaming,
@@ -23,7 +22,7 @@ NO_SCHEMA = {"type": "json_schema", "name": "x", "schema": 1}
 
 
 def read(**body: Any) -> tuple[ChatRequest, Repeated]:
-    return read_responses_request(orjson.dumps({"model": "quiz", **body}), 3)
+    return read_responses_request({"model": "quiz", **body}, 3)
 
 
 def refusal(**body: Any) -> RequestInvalid:
