@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+CLIENTS := $(VENV)-clients
+NODE_CLIENT := tests/integration/clients/foreign/node
 ARGS ?=
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -37,6 +39,16 @@ torch: install ## Add PyTorch to .venv, for training the student and for its tes
 engine: install ## Install the local engine (vLLM where it can be had) in your data directory
 	@$(BIN)/engine install $(ARGS)
 
+.PHONY: clients
+clients: $(CLIENTS)/.installed ## Add other people's clients of OpenAI's protocol, in an environment of their own
+
+$(CLIENTS)/.installed: requirements/clients.txt $(NODE_CLIENT)/package-lock.json
+	@[ -x $(CLIENTS)/bin/python ] || $(PYTHON) -m venv $(CLIENTS)
+	@echo "Installing clients to test with into $(CLIENTS) (about 500 MB, Node among it) ..."
+	@$(CLIENTS)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/clients.txt
+	@$(CLIENTS)/bin/npm ci --prefix $(NODE_CLIENT) --ignore-scripts --silent
+	@touch $@
+
 .PHONY: demo
 demo: install engine-ready ## Build a release, serve it, ask it; ARGS=--exit stops there
 	@$(BIN)/python deploy/demo/demo.py $(ARGS)
@@ -50,8 +62,8 @@ engine-ready: install
 	@$(BIN)/engine install
 
 .PHONY: test
-test: install engine-ready ## Run the unit and the integration tier, the latter on the real engine
-	@for program in chromium nginx; do command -v $$program >/dev/null || \
+test: install engine-ready clients ## Run the unit and the integration tier, the latter on the real engine
+	@for program in chromium curl nginx; do command -v $$program >/dev/null || \
 		echo "Left out: tests that need $$program, which is not installed" >&2; done
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 	@$(BIN)/python -m pytest -m integration tests/integration $(ARGS)
@@ -61,7 +73,7 @@ unit: install ## Run the tests that need no engine
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 .PHONY: integration
-integration: install engine-ready ## Run the tests on real vLLM with the bundled student
+integration: install engine-ready clients ## Run the tests on real vLLM with the bundled student
 	@$(BIN)/python -m pytest -m integration tests/integration $(ARGS)
 
 .PHONY: check
@@ -86,10 +98,12 @@ lock: ## Resolve requirements/*.txt anew (needs `uv` on the PATH)
 	@$(COMPILE) -c requirements/dev.txt --extra compiler -o requirements/compiler.txt
 	@$(COMPILE) -c requirements/dev.txt --extra hosted -o requirements/hosted.txt
 	@$(COMPILE) -c requirements/dev.txt -o requirements/base.txt
+	@$(RESOLVE) --group clients -o requirements/clients.txt
 
-COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+RESOLVE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header --no-emit-index-url --no-emit-find-links
+COMPILE = $(RESOLVE) pyproject.toml
 
 .PHONY: clean
 clean: ## Remove the environment and caches; releases and builds stay
-	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(CLIENTS) $(NODE_CLIENT)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
