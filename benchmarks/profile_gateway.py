@@ -59,9 +59,10 @@ def main() -> int:
     add("--seconds", type=int, default=10)
     add("--lines", type=int, default=40, help="how many functions to print")
     add("--stream", action="store_true", help="profile streams instead of whole replies")
+    add("--file", type=Path, help="keep the profile there, for tools that read cProfile's")
     options = parser.parse_args()
     try:
-        requests, lines = measure(options.seconds, options.stream)
+        requests, lines = measure(options.seconds, options.stream, options.file)
     except BenchmarkFailed as error:
         print(f"The profile stopped: {error}", file=sys.stderr)
         return STOPPED
@@ -69,10 +70,10 @@ def main() -> int:
     return 0
 
 
-def measure(seconds: int, streams: bool) -> tuple[int, list[Line]]:
+def measure(seconds: int, streams: bool, keep: Path | None) -> tuple[int, list[Line]]:
     """How many requests (or tokens) there were, and what they took."""
     with stand("nginx", "wrk") as place, upstream(place, streams) as url:
-        file = place.folder / "profile"
+        file = keep.resolve() if keep is not None else place.folder / "profile"
         server = profiled(gateway(place, url), file)
         with running(place, server) as started:
             load(place, server, streams, 1)

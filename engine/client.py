@@ -173,6 +173,9 @@ class EngineClient:
     async def _read(self, method: str, path: str, body: Body | None) -> bytes:
         """The whole body of a reply."""
         async with self._request(method, path, body) as (response, clock):
+            if response.content.is_eof():
+                # It came with its head: there is nothing to wait for.
+                return await response.read()
             return await clock.limit(response.read(), "first_byte")
 
     async def _events(self, body: Body) -> AsyncGenerator[Sequence[bytes], None]:

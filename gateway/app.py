@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from functools import partial
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from engine.settings import LOOPBACK, GatewaySettings, Settings
 from gateway.catalog import Catalog
@@ -29,6 +29,7 @@ from gateway.program_errand import Programs, Rules
 from gateway.raw_errand import RawRequests
 from gateway.routes import Endpoint, Readiness, health_router
 from gateway.shared import Shared
+from gateway.shortcut import Shortcut
 from gateway.students import Students
 from gateway.warming import Warming
 
@@ -104,8 +105,10 @@ def create_app(
     raw = RawRequests(exposed, catalog)
     rules = Rules(settings.gateway.strict, settings.gateway.trace, settings.gateway.constrain)
     programs = Programs(catalog, limits, rules)
-    # First, and beside FastAPI's own request handling: these are the paths that have to be fast.
-    app.router.routes[:0] = _asking_routes(raw, programs, metrics, limits)
+    asking = _asking(raw, programs, metrics, limits)
+    # For other methods than POST, and for whoever lists what paths there are.
+    app.router.routes[:0] = [Route(path, endpoint, methods=["POST"]) for path, endpoint in asking.items()]
+    app.add_middleware(Shortcut, endpoints=asking)
     app.include_router(listing_router(catalog, exposed))
     app.include_router(lmstudio_router(catalog, exposed))
     app.include_router(health_router(catalog, exposed, students, readiness))
@@ -124,7 +127,7 @@ def _listener(
     return metrics.listener(gateway.metrics_host, gateway.metrics_port)
 
 
-def _asking_routes(raw: RawRequests, programs: Programs, metrics: Metrics, limits: Limits) -> list[BaseRoute]:
+def _asking(raw: RawRequests, programs: Programs, metrics: Metrics, limits: Limits) -> Mapping[str, Endpoint]:
     """The paths that ask a model: OpenAI's, and LM Studio's for the same."""
     chat = raw.before(programs)
     completions, embeddings = raw.only("/v1/completions"), raw.only("/v1/embeddings")
@@ -137,10 +140,7 @@ def _asking_routes(raw: RawRequests, programs: Programs, metrics: Metrics, limit
         "/api/v0/completions": completions,
         "/api/v0/embeddings": embeddings,
     }
-    return [
-        Route(path, Endpoint(understand, metrics, limits.body_bytes), methods=["POST"])
-        for path, understand in asked.items()
-    ]
+    return {path: Endpoint(understand, metrics, limits.body_bytes) for path, understand in asked.items()}
 
 
 def _keep_out(app: FastAPI, gateway: GatewaySettings) -> None:

@@ -76,6 +76,7 @@ async def serve(
                 access_log=False,
                 log_config=None,
                 server_header=False,
+                proxy_headers=False,  # nobody here asks who the client is
                 # Longer than clients keep an idle connection, so that none is closed under a request.
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=int(drain_seconds),

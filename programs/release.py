@@ -17,6 +17,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,7 +69,7 @@ class Identity:
     interpreted: Interpreted | None = None
     format: Literal[1] = 1
 
-    @property
+    @cached_property
     def version(self) -> str:
         """First 12 hex digits of the SHA-256 over the identity's canonical JSON."""
         return digest(canonical_json(asdict(self)))[:12]
