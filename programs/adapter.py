@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import dspy
 from dspy.adapters.chat_adapter import ChatAdapter, field_header_pattern
@@ -29,6 +30,15 @@ class ProgramAdapter(ChatAdapter):
 
     def __init__(self) -> None:
         super().__init__(use_json_adapter_fallback=False)
+        # A program's own signatures stay; those that a module makes as it runs go when it is done with them.
+        self._systems: WeakKeyDictionary[type[dspy.Signature], str] = WeakKeyDictionary()
+
+    def format_system_message(self, signature: type[dspy.Signature]) -> str:
+        """Made once: writing it out takes longer than all the rest of a prompt."""
+        known = self._systems.get(signature)
+        if known is None:
+            known = self._systems[signature] = str(super().format_system_message(signature))
+        return known
 
     def format(
         self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]

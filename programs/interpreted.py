@@ -63,6 +63,7 @@ class InterpretedExecutor:
         self._name = program.name
         self._module = module
         self._make_lm = make_lm
+        self._adapter = ProgramAdapter()
         self._trace = trace
         self._checks = (*program.checks, *calls_checks(self.inputs, self.outputs))
         self._attempts = 1 + (program.check_retries if self._checks else 0)
@@ -132,7 +133,7 @@ class InterpretedExecutor:
         trace = [] if self._trace is None else self._trace
         begun = len(trace)
         lm = self._make_lm(recorder, "student", {**self.sampling.as_request(), **asked.params})
-        adapter = ProgramAdapter()
+        adapter = self._adapter
         for attempt in range(1, self._attempts + 1):
             try:
                 with dspy.context(lm=lm, adapter=adapter, disable_history=True, trace=trace, callbacks=[]):

@@ -121,7 +121,7 @@ class _Reader:
 
     def _any_of(self, choices: list[Any], depth: int, ref: str | None) -> CoreSchema:
         some = [self.read(choice, depth + 1) for choice in choices if choice != {"type": "null"}]
-        only = some[0] if len(some) == 1 else core_schema.union_schema(some)
+        only = some[0] if len(some) == 1 else core_schema.union_schema([*some])
         return only if len(some) == len(choices) else core_schema.nullable_schema(only, ref=ref)
 
     def _object(self, said: Mapping[str, Any], depth: int, ref: str | None) -> CoreSchema:

@@ -40,8 +40,8 @@ def plain_outputs(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain_output(value: Any) -> Any:
-    if isinstance(value, str | bool | int | float | None):
-        return value.value if isinstance(value, Enum) else value
+    if value is None or type(value) in (str, bool, int, float):
+        return value
     if isinstance(value, dspy.Reasoning):
         return value.content
     if isinstance(value, dspy.Code):

@@ -5,6 +5,7 @@ Knows the types that a release can carry; what else a signature may hold has no 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum, EnumType
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -82,13 +83,12 @@ def field_of(name: str, declared: Any, required: bool, default: Any = None, writ
 
 
 def _enum(name: str, declared: EnumType, required: bool, default: Any) -> Field:
-    members: dict[str, Any] = {member: it.value for member, it in declared.__members__.items()}
-    if not all(isinstance(value, str) for value in members.values()) or len({*members.values()}) < len(
-        members
-    ):
+    known: Mapping[str, Enum] = declared.__members__
+    values = [member.value for member in known.values()]
+    if not all(isinstance(value, str) for value in values) or len({*values}) < len(values):
         raise LoweringImpossible(f"field {name!r} has type {declared}; a plan's choices are texts, each once")
     first = default.value if isinstance(default, Enum) else default
-    return Field(name, "enum", tuple(members.values()), required, first, names=tuple(members))
+    return Field(name, "enum", tuple(values), required, first, names=tuple(known))
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:

@@ -114,7 +114,7 @@ class Typed(dspy.Module):
         history: dspy.History,
         limit: int | None = None,
     ) -> dspy.Prediction:
-        assert isinstance(person, Person) and isinstance(mood, Mood) and isinstance(history, dspy.History)
+        assert [type(value) for value in (person, mood, history)] == [Person, Mood, dspy.History]
         return await self.profile.acall(
             question=question, person=person, mood=mood, weights=weights, history=history, limit=limit
         )
