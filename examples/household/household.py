@@ -1,6 +1,6 @@
 """A voice for a house: it calls the tools that a client offers with each request, or answers.
 
-    compiler build examples/household/household.py
+    compiler build ./examples/household/household.py
 
 The client runs what is called, and asks again with what it gave: `examples/household/ask.py` does.
 """

@@ -7,6 +7,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from compiler.build import build
 from compiler.events import BuildResult, Finished
 from compiler.request import Cast
@@ -17,6 +19,7 @@ from programs.release import read_release
 from programs.tool_calls import tool_fields
 from tests.compiler.scripted import Adder, Bound, request
 
+pytestmark = pytest.mark.timeout(180)  # whole builds, which a busy machine takes its time for
 HOUSEHOLD = Path(__file__).parents[2] / "examples" / "household" / "household.py"
 _LAMP = re.compile(r"lamp in the (\w+)")
 
