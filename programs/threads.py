@@ -10,7 +10,9 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -22,19 +24,8 @@ async def in_thread(name: str, work: Callable[[], Result]) -> Result:
     """What `work` gives or raises, in the caller's context; a caller that is cancelled leaves it running."""
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[Result] = loop.create_future()
-    context = copy_context()
-
-    def run() -> None:
-        try:
-            result = context.run(work)
-        except BaseException as error:  # noqa: BLE001 -- raised where it is awaited
-            # A future can't carry this one, which ends an iteration.
-            raised = RuntimeError("it raised StopIteration") if isinstance(error, StopIteration) else error
-            _tell(loop, outcome, outcome.set_exception, raised)
-        else:
-            _tell(loop, outcome, outcome.set_result, result)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
+    working = partial(_run, partial(copy_context().run, work), outcome, loop)
+    threading.Thread(target=working, name=name, daemon=True).start()
     try:
         return await outcome
     except asyncio.CancelledError:
@@ -42,17 +33,20 @@ async def in_thread(name: str, work: Callable[[], Result]) -> Result:
         raise
 
 
-def _tell(
-    loop: asyncio.AbstractEventLoop,
-    outcome: asyncio.Future[Any],
-    settle: Callable[[Any], None],
-    value: object,
+def _run(
+    work: Callable[[], Result], outcome: asyncio.Future[Result], loop: asyncio.AbstractEventLoop
 ) -> None:
-    def settle_it() -> None:
-        if not outcome.done():
-            settle(value)
-
+    settle: Callable[[], None]
     try:
-        loop.call_soon_threadsafe(settle_it)
-    except RuntimeError:
-        pass  # the loop is closed, so nobody waits
+        settle = partial(outcome.set_result, work())
+    except BaseException as error:  # noqa: BLE001 -- raised where it is awaited
+        # A future can't carry this one, which ends an iteration.
+        raised = RuntimeError("it raised StopIteration") if isinstance(error, StopIteration) else error
+        settle = partial(outcome.set_exception, raised)
+    with suppress(RuntimeError):  # the loop is closed, so nobody waits
+        loop.call_soon_threadsafe(_settle, outcome, settle)
+
+
+def _settle(outcome: asyncio.Future[Any], settle: Callable[[], None]) -> None:
+    if not outcome.done():
+        settle()

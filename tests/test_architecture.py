@@ -32,7 +32,7 @@ BROAD_EXCEPTS: dict[str, str] = {
     "programs/loading.py:_load_file": "a stranger's program file can raise anything",
     "programs/loading.py:blamed_on": "what a program of the user's own raises becomes a sentence",
     "programs/loading.py:_import": "an installed program's module can raise anything",
-    "programs/threads.py:run": "what is raised in a thread is raised where its result is awaited",
+    "programs/threads.py:_run": "what is raised in a thread is raised where its result is awaited",
     "compiler/scoring.py:score": "one example on which the metric raises scores zero",
     "compiler/scoring.py:run": "one example on which the program raises scores zero",
     "gateway/executors.py:interpreted_executor": "the operator's program can raise anything",

@@ -98,7 +98,8 @@ async def test_concurrent_streams_of_one_program_neither_mix_nor_lose_a_piece(
         pieces = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices[0].delta.content]
         ends_early = program == "early" and int(question[1:]) % 2 == 0
         assert "".join(pieces) == answer_to(question)
-        assert (len(pieces) == 1) if ends_early else (len(pieces) > 10)
+        # What arrives together may leave together.
+        assert (len(pieces) == 1) if ends_early else (len(pieces) > 3)
         assert chunks[-1].choices[0].delta.outputs["answer"] == answer_to(question)
         shown = [chunk.choices[0].delta.model_dump(exclude={"outputs"}) for chunk in chunks]
         assert "LEAK" not in str(shown)
