@@ -53,7 +53,7 @@ FIELDS: dict[str, Schema] = {
     "inputs": {"type": "object"},
     "tools": {"type": "array", "items": {"type": "object"}},
     "tool_choice": {"anyOf": [{"enum": ["none", "auto", "required"]}, {"type": "object"}]},
-    "parallel_tool_calls": {"type": "boolean"},
+    "parallel_tool_calls": {},  # where a program declares no tools it is ignored, whatever it is
     "input": {"anyOf": [_TEXT, {"type": "array"}]},
     "instructions": _TEXT,
     "text": {"type": "object"},
@@ -82,8 +82,8 @@ def _object(required: Sequence[str] = (), **properties: Schema) -> Schema:
     return {"type": "object", "required": list(required) or list(properties), "properties": properties}
 
 
-def _list(of: Schema, **more: Schema) -> Schema:
-    return _object(object={"const": "list"}, data={"type": "array", "items": of}, **more)
+def _list(of: Schema) -> Schema:
+    return _object(object={"const": "list"}, data={"type": "array", "items": of})
 
 
 def _ref(name: str) -> Schema:

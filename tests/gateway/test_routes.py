@@ -7,8 +7,8 @@ import socket
 import httpx
 
 from gateway.api_schemas import FIELDS
-from gateway.policy import FIELDS as CHAT
-from gateway.responses_policy import RESPONSES
+from gateway.policy import FIELDS_WITH_TOOLS as CHAT
+from gateway.responses_policy import RESPONSES_WITH_TOOLS as RESPONSES
 from tests.gateway.serving import RunningGateway
 from tests.gateway.upstream import Upstream
 

@@ -26,26 +26,10 @@ from tests.gateway.serving import (
     settings_for,
 )
 from tests.gateway.upstream import Script, Upstream, running_upstream
+from tests.integration.clients.questions import QUESTIONS, joke
 
 ENVIRONMENT = Path(f"{sys.prefix}-clients")
 FOREIGN = Path(__file__).parent / "foreign"
-
-TOO_LONG = "This model's maximum context length is 8192 tokens, you asked for 9000."
-QUESTIONS = {
-    "busy once": Script(status=429, headers={"Retry-After": "1"}, then=Script()),
-    "always busy": Script(status=429, headers={"Retry-After": "7"}),
-    "failing once": Script(status=500, then=Script()),
-    "always failing": Script(status=500),
-    "slow": Script(seconds=5),
-    "unreadable": Script("I would rather not say."),
-    "too long": Script(status=400, error={"error": {"message": TOO_LONG, "type": "BadRequestError"}}),
-    "breaks midway": Script(trouble="cut_midway"),
-}
-"""What the engine does with a question that holds these words; with any other it does well."""
-JOKE = (
-    "[[ ## setup ## ]]\nWhy did the cat sit on the computer?\n\n"
-    "[[ ## punchline ## ]]\nTo keep an eye on the mouse.\n\n[[ ## completed ## ]]\n"
-)
 
 
 @dataclass(frozen=True)
@@ -80,12 +64,14 @@ class Clients:
         )
         return done.stdout
 
-    def suite(self, name: str, gateway: str) -> str:
+    def suite(self, name: str, gateway: str, python: str = "python") -> str:
         """The last line of a file of their own tests, whose results are in `results.xml`."""
         settings, tests = str(FOREIGN / "pytest.ini"), str(FOREIGN / f"{name}.py")
         results = f"--junitxml={self.home / 'results.xml'}"
-        said = self.run("python", "-m", "pytest", "-q", "-c", settings, results, tests, gateway=gateway)
-        return said.strip().splitlines()[-1]
+        # What LangChain's tests bring along for pytest; by the first, nothing leaves this machine.
+        brought = ["--allow-hosts=127.0.0.1", "--benchmark-disable"] if python == "python" else []
+        command = [python, "-m", "pytest", "-q", "-c", settings, results, *brought, tests]
+        return self.run(*command, gateway=gateway).strip().splitlines()[-1]
 
 
 @pytest.fixture
@@ -116,10 +102,11 @@ def _scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runnin
             prefix=(Message("system", "Joke."),),
             inputs=(
                 Field("manner", required=False),
+                Field("history", "history"),
+                Field("tools", "tools"),
                 Field("question"),
-                Field("history", "history", required=False),
             ),
-            outputs=(Field("setup"), Field("punchline")),
+            outputs=(Field("setup"), Field("punchline"), Field("calls", "tool_calls")),
             chat=Chat("question", "punchline", system="manner", history="history"),
         )
         put_release(releases, joking, student)
@@ -131,13 +118,13 @@ def _scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runnin
 def upstream(_scripted: tuple[RunningGateway, Upstream]) -> Upstream:
     """The engine behind `scripted`, which does with each question what `QUESTIONS` says."""
     upstream = _scripted[1]
-    upstream.reset(Script(texts={"Joke.": JOKE}))
+    upstream.reset(Script(texts={"Joke.": joke().text}))
     upstream.questions.update(QUESTIONS)
     return upstream
 
 
 @pytest.fixture
 def scripted(_scripted: tuple[RunningGateway, Upstream], upstream: Upstream) -> RunningGateway:
-    """A gateway with `quiz`, which shows its reasoning, and `joking`, which takes system texts and earlier
-    turns and has two outputs; the engine's own model `tiny` is exposed."""
+    """A gateway with `quiz`, which shows its reasoning, and `joking`, which takes system texts, earlier
+    turns and tools, and has two outputs beside its calls; the engine's own model `tiny` is exposed."""
     return _scripted[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -13,21 +14,8 @@ from tests.gateway.serving import RunningGateway
 from tests.gateway.upstream import Upstream
 from tests.integration.clients.conftest import FOREIGN, Clients
 
-_NO_TOOLS = "the program `joking` takes no tools"
 _TEXT_ONLY = "programs read text"
 NOT_FOR_PROGRAMS = {
-    "test_tool_calling": _NO_TOOLS,
-    "test_tool_calling_async": _NO_TOOLS,
-    "test_bind_runnables_as_tools": _NO_TOOLS,
-    "test_tool_message_histories_string_content": _NO_TOOLS,
-    "test_tool_message_histories_list_content": _NO_TOOLS,
-    "test_tool_choice": _NO_TOOLS,
-    "test_tool_calling_with_no_arguments": _NO_TOOLS,
-    "test_tool_message_error_status": _NO_TOOLS,
-    "test_structured_few_shot_examples": _NO_TOOLS,
-    "test_agent_loop": _NO_TOOLS,
-    "test_unicode_tool_call_integration": _NO_TOOLS,
-    "test_structured_output_pydantic_2_v1": "ChatOpenAI makes a tool of a type of Pydantic's version 1",
     "test_pdf_inputs": _TEXT_ONLY,
     "test_audio_inputs": _TEXT_ONLY,
     "test_image_inputs": _TEXT_ONLY,
@@ -39,8 +27,9 @@ NOT_FOR_PROGRAMS = {
 """LangChain's standard tests that are left out, each with its reason."""
 
 
-def test_openais_newest_client_for_python(clients: Clients, scripted: RunningGateway) -> None:
-    assert re.fullmatch(r"\d+ passed in .*", clients.suite("openai_sdk", scripted.url))
+@pytest.mark.parametrize("python", ["python", sys.executable], ids=["newest", "ours"])
+def test_openais_client_for_python(clients: Clients, scripted: RunningGateway, python: str) -> None:
+    assert re.fullmatch(r"\d+ passed in .*", clients.suite("openai_sdk", scripted.url, python))
 
 
 def test_openais_client_for_node(clients: Clients, scripted: RunningGateway) -> None:

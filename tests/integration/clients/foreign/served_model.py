@@ -13,7 +13,7 @@ RAW = ("/completions", "/embeddings")
 """Paths for an engine's own models."""
 
 
-@schemathesis.hook
+@schemathesis.hook  # type: ignore[untyped-decorator] # mypy reads another environment
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if isinstance(case.body, dict) and isinstance(case.body.get("model"), str) and case.body["model"]:
         raw = case.path.endswith(RAW) and "chat" not in case.path
