@@ -173,7 +173,7 @@ def run_wrk(stand: Stand, server: Server, seconds: int) -> tuple[int, float, int
     """Requests answered, seconds, and failures: everything but 200."""
     script = stand.folder / "load.lua"
     script.write_text(lua(server))
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", script]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script)]
     ended = subprocess.run(
         pinned(stand.load_core, [*command, server.url + server.path]),
         capture_output=True,

@@ -48,10 +48,19 @@ class Row:
 
     @property
     def typical(self) -> Turn:
-        numbers = ("requests_per_second", "p50_ms", "p99_ms", "cpu_ms", "rss_mib", "pss_mib")
-        medians = (round(median(getattr(turn, name) for turn in self.turns), 3) for name in numbers)
-        failed = sum(turn.failed for turn in self.turns)
-        return Turn(*medians, failed=failed, kept_up=all(turn.kept_up for turn in self.turns))
+        return Turn(
+            requests_per_second=self._median("requests_per_second"),
+            p50_ms=self._median("p50_ms"),
+            p99_ms=self._median("p99_ms"),
+            cpu_ms=self._median("cpu_ms"),
+            rss_mib=self._median("rss_mib"),
+            pss_mib=self._median("pss_mib"),
+            failed=sum(turn.failed for turn in self.turns),
+            kept_up=all(turn.kept_up for turn in self.turns),
+        )
+
+    def _median(self, name: str) -> float:
+        return round(median(getattr(turn, name) for turn in self.turns), 3)
 
 
 def ratio(rows: Mapping[str, Row], name: str) -> float | None:
@@ -70,12 +79,13 @@ def verdicts(rows: Mapping[str, Row]) -> list[Verdict]:
     ours = rows["ours"].typical if "ours" in rows else None
     floor = rows["floor"].typical if "floor" in rows else None
     over = ours.p50_ms - floor.p50_ms if ours and floor else None
+    rate, p99, failed = (ours.requests_per_second, ours.p99_ms, ours.failed) if ours else (None, None, None)
     return [
         *judged,
-        Verdict("requests that failed", ours and ours.failed, 0, at_least=False),
-        Verdict("requests a second", ours and ours.requests_per_second, MEANT_RATE, counts=False),
+        Verdict("requests that failed", failed, 0, at_least=False),
+        Verdict("requests a second", rate, MEANT_RATE, counts=False),
         Verdict("p50 above the upstream's own, ms", over, MOST_OVER_UPSTREAM_MS, False, counts=False),
-        Verdict("p99, ms", ours and ours.p99_ms, MOST_P99_MS, False, counts=False),
+        Verdict("p99, ms", p99, MOST_P99_MS, False, counts=False),
     ]
 
 

@@ -118,7 +118,7 @@ def listen(stand: Stand, server: Server, order: str, streams: int, *flags: str) 
     body = {**server.body, "messages": [{"role": "user", "content": order}], "stream": True}
     request = stand.folder / "request.json"
     request.write_text(replace(server, body=body).request())
-    command = [sys.executable, "-m", "benchmarks.token_reader", str(server.port), request]
+    command = [sys.executable, "-m", "benchmarks.token_reader", str(server.port), str(request)]
     ended = subprocess.run(
         pinned(stand.load_core, [*command, "--streams", str(streams), *flags]),
         cwd=ROOT,

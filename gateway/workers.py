@@ -139,7 +139,7 @@ class Foreman:
             if not found:
                 continue
             worker = self._workers.pop(pid)
-            mark_process_dead(pid, str(self._shared.folder))
+            mark_process_dead(pid, str(self._shared.folder))  # type: ignore[no-untyped-call]
             if self._ending:
                 yield _exit_code(status)
                 continue

@@ -69,7 +69,7 @@ def fastapi(bench: Bench) -> Server:
 def _bare(bench: Bench, module: str, ready: str) -> Server:
     port = free_port()
     command: Command = [sys.executable, "-m", f"benchmarks.rivals.{module}"]
-    arguments = [bench.upstream, bench.demos(), str(port)]
+    arguments = [bench.upstream, str(bench.demos()), str(port)]
     return Server([*command, *arguments], port, chat("any"), ready, environment={"PYTHONPATH": str(ROOT)})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from benchmarks.rivals.servers import SERVERS, Bench, NotHere, run
 TURN = Turn(2000.0, 0.9, 2.0, 0.4, 70.0, 60.0, failed=0, kept_up=True)
 
 
-def row(name: str, *rates: float, **changes: float) -> Row:
+def row(name: str, *rates: float, **changes: Any) -> Row:
     return Row(name, [replace(TURN, requests_per_second=rate, **changes) for rate in rates])
 
 
