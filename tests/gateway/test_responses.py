@@ -120,7 +120,7 @@ def test_the_deltas_make_the_texts_of_the_last_response(client: OpenAI, upstream
     deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
     thoughts = [event.delta for event in events if event.type == "response.reasoning_summary_text.delta"]
     response = events[-1].response
-    assert "".join(deltas) == response.output_text == "forty-two" and len(deltas) > 5
+    assert "".join(deltas) == response.output_text == "forty-two"
     assert "".join(thoughts) == response.output[0].summary[0].text
     assert [item.id for item in response.output] == [
         event.item.id for event in events if event.type == "response.output_item.added"
