@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import uvloop
 
@@ -89,8 +90,7 @@ class Listener(asyncio.Protocol):
     """One connection that keeps what comes on it until a reply is whole."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     async def ask(self, message: bytes) -> tuple[int, list[Part]]:
         """When the request was sent, and what came."""

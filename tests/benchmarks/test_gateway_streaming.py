@@ -72,7 +72,7 @@ def test_each_bound_can_be_missed() -> None:
     assert exit_code(verdicts([ROUND])) == PASSED
     for missed in (
         replace(ROUND, outrun=replace(HEARD, tokens_per_second=20_000.0)),
-        replace(ROUND, steps=replace(HEARD, deltas=999)),
+        replace(ROUND, steps=replace(HEARD, deltas=980)),
         replace(ROUND, steps=replace(HEARD, wait_max_ms=5.5)),
         replace(ROUND, single_past=replace(HEARD, first_token_ms=-0.5)),
     ):

@@ -18,7 +18,14 @@ from tests.gateway.commanded import ASK, Served, run, serving
 from tests.gateway.serving import wait_until
 from tests.gateway.upstream import Script, Upstream
 
-PRICED = "[engines.default]\nurls = ['{url}']\nmodel = 'tiny'\nusd_per_hour = 3600\n"
+PRICED = """
+[engines.default]
+urls = ["{url}"]
+model = "tiny"
+usd_per_hour = 3600
+[students.default]
+engine = "default"
+"""
 
 
 @pytest.fixture
