@@ -141,7 +141,9 @@ class Foreman:
             worker = self._workers.pop(pid)
             mark_process_dead(pid, str(self._shared.folder))  # type: ignore[no-untyped-call]
             if self._ending:
-                yield _exit_code(status)
+                # One that was still coming up ends by the signal itself.
+                told_to = {128 + signal.SIGTERM, 128 + signal.SIGINT}
+                yield 0 if _exit_code(status) in told_to else _exit_code(status)
                 continue
             _log.error("worker %d ended with %d and is started again", worker.place, _exit_code(status))
             if time.monotonic() - worker.born < _SHORT_LIFE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,12 +76,17 @@ def test_a_worker_that_dies_is_replaced_and_no_count_is_lost(served: Served) -> 
 
 
 def test_sigterm_lets_the_requests_of_all_workers_finish(served: Served, upstream: Upstream) -> None:
-    upstream.reset(Script(seconds=1))
-    with httpx.Client(timeout=20) as client:
-        assert client.get(f"{served.url}/healthz").status_code == 200
-        pids = workers(served)
-        served.process.send_signal(signal.SIGTERM)
-        served.process.wait(20)
+    upstream.reset(Script(seconds=3))
+    pids, replies = workers(served), list[int]()
+    askers = [threading.Thread(target=lambda: replies.append(ask(served))) for _ in range(8)]
+    for asker in askers:
+        asker.start()
+    wait_until(lambda: len(upstream.asked) == 8)
+    served.process.send_signal(signal.SIGTERM)
+    for asker in askers:
+        asker.join()
+    served.process.wait(20)
+    assert replies == [200] * 8
     assert served.process.returncode == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
