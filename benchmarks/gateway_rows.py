@@ -60,7 +60,7 @@ class Row:
         )
 
     def _median(self, name: str) -> float:
-        return round(median(getattr(turn, name) for turn in self.turns), 3)
+        return round(float(median(getattr(turn, name) for turn in self.turns)), 3)
 
 
 def ratio(rows: Mapping[str, Row], name: str) -> float | None:
