@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from deploy.student import gguf_file
+from deploy.student import tokenizer as pieces
 
 STUDENT = gguf_file.STUDENT
 
@@ -46,7 +47,9 @@ def test_tokens_keep_their_numbers_and_only_roles_are_control_tokens() -> None:
     assert len(words.texts) == len(words.types) == read("config.json")["vocab_size"]
     control = [text for text, kind in zip(words.texts, words.types, strict=True) if kind == gguf_file.CONTROL]
     assert control == ["<|end|>", "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>"]
-    assert words.texts[1939] == "Your input fields are:\n" and words.types[1939] == gguf_file.USER_DEFINED
+    phrase = words.texts.index("Your input fields are:\n")
+    assert words.types[phrase] == gguf_file.USER_DEFINED
+    assert pieces.load(STUDENT).convert_tokens_to_ids("Your input fields are:\n") == phrase
 
 
 def test_the_splitting_rule_is_the_one_that_the_file_names() -> None:

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from deploy.student import growth
 from deploy.student import tokenizer as pieces
 from deploy.student.copying import CONSTANT
+from deploy.student.corpus import Corpus
 from deploy.student.growth import shape_of, take_over
 from deploy.student.model import Student, as_llama
 
@@ -29,10 +30,9 @@ def loss(student: Student, tokenizer: PreTrainedTokenizerFast) -> float:
     return float(student(ids, [len(ids)], torch.arange(1, len(ids))).detach())
 
 
-def test_new_words_and_phrases_are_single_pieces_and_old_text_keeps_its_own(
-    grown: PreTrainedTokenizerFast,
-) -> None:
-    known = pieces.load(STUDENT)
+def test_new_words_and_phrases_are_single_pieces_and_old_text_keeps_its_own() -> None:
+    known = pieces.build(Corpus().sample(3, 100))
+    grown = pieces.grow(known, ["zyzzyx zyzzyx\n"] * 5, ["a whole phrase"])
     assert len(grown.encode(" zyzzyx")) == len(grown.encode("a whole phrase")) == 1
     assert len(known.encode(" zyzzyx")) > 1
     old = "Anna has 12 apples.\n\n[[ ## completed ## ]]\n"
