@@ -64,7 +64,7 @@ def test_questions_are_searched_for_and_answered_as_the_page_shows(searching: Ho
     with gateway(searching, CORPUS, "/readyz") as client:
         said = [ask(client, question.text) for question in sample_questions("dev")[:8]]
         answered = [message for message in said if not isinstance(message, str)]
-        # The bundled student was never trained for this: some of its replies can't be read.
+        # The bundled student was never trained to write queries: some of its replies can't be read.
         assert answered and {code for code in said if isinstance(code, str)} <= {"program_output_invalid"}
         titles = {json.loads(line)["title"] for line in (SAMPLE / "corpus.jsonl").read_text().splitlines()}
         for message in answered:
