@@ -45,8 +45,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200.0, help="requests per second")
     parser.add_argument("--seconds", type=float, default=10.0)
     options = parser.parse_args()
-    asked = json.loads(options.request.read_text())
-    message = http_message(asked["path"], asked["headers"], asked["body"])
+    message = message_in(options.request)
     seen = offer(options.port, message, options.rate, int(options.rate * options.seconds))
     print(json.dumps(asdict(seen)))
 
@@ -133,6 +132,12 @@ class Ending:
 
     def on_message_complete(self) -> None:
         self.complete = True
+
+
+def message_in(file: Path) -> bytes:
+    """The request that a file describes: JSON with path, headers and body."""
+    asked = json.loads(file.read_text())
+    return http_message(asked["path"], asked["headers"], asked["body"])
 
 
 def http_message(path: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> bytes:

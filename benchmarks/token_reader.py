@@ -22,7 +22,7 @@ from typing import cast
 
 import uvloop
 
-from benchmarks.arrivals import http_message
+from benchmarks.arrivals import message_in
 from benchmarks.surroundings import percentile
 
 _STAMP = re.compile(rb'[ "](\d{16})')
@@ -63,9 +63,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=1, help="requests one after the other in each stream")
     parser.add_argument("--apart", type=float, default=0.0, help="seconds between two streams' beginnings")
     options = parser.parse_args()
-    asked = json.loads(options.request.read_text())
-    message = http_message(asked["path"], asked["headers"], asked["body"])
-    told = uvloop.run(listen(options, message))
+    told = uvloop.run(listen(options, message_in(options.request)))
     print(json.dumps(asdict(heard(told))))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from aiohttp import web
 
 from engine.chat import Reply, Usage
 from engine.fingerprint import CONVERSATIONS
+from tests.app_thread import serving_in_thread
 
 JsonObject = dict[str, object]
 
@@ -180,33 +180,10 @@ class LMStudio:
 @contextmanager
 def running(studio: LMStudio) -> Iterator[str]:
     """The server's URL, until the block ends; in a thread, so that a command in this process can call it."""
-    loop, started, url = asyncio.new_event_loop(), threading.Event(), ""
-
-    async def serve() -> web.AppRunner:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", studio.handle)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return runner
-
-    def run() -> None:
-        nonlocal url
-        runner = loop.run_until_complete(serve())
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        started.set()
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    assert started.wait(10)
-    try:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", studio.handle)
+    with serving_in_thread(app) as url:
         yield url
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout=10)
 
 
 def _completion(model: Downloaded, reply: Reply) -> JsonObject:

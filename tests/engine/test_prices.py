@@ -7,16 +7,7 @@ import pytest
 from engine.chat import Usage
 from engine.prices import HourlyMeter, Price, price_of, token_cost
 from engine.settings import EngineSettings
-
-
-class Clock:
-    """Seconds that pass when told."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
+from tests.engine.clock import Clock
 
 
 def test_a_price_nobody_told_is_unknown() -> None:

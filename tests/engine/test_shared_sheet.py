@@ -10,6 +10,7 @@ import pytest
 
 from engine.prices import HourlyMeter
 from engine.shared_sheet import SharedSheet
+from tests.engine.clock import Clock
 
 ROOT = Path(__file__).parents[2]
 WORKER = """
@@ -25,13 +26,6 @@ for _ in range(2000):
     usd += meter.finish(meter.start()) + meter.take_idle_usd()
 print(usd)
 """
-
-
-class Clock:
-    seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 def meters(file: Path, clock: Clock) -> tuple[HourlyMeter, HourlyMeter]:

@@ -8,7 +8,6 @@ import asyncio
 import importlib
 import random
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from programs.aliases import move_alias
 from programs.loading import load_program
 from programs.module_state import dump_state, signature_fingerprint, source_digest
 from programs.release import Identity, Interpreted, canonical_json, digest, write_release
+from tests.app_thread import serving_in_thread
 
 Tell = Callable[[list[dict[str, str]]], str]
 """The messages of a request -> what the model says."""
@@ -62,33 +62,11 @@ class Teller:
 @contextmanager
 def telling(tell: Tell) -> Iterator[Teller]:
     """The server in a thread of its own, gone when the block ends."""
-    teller, started = Teller(tell), threading.Event()
-    app = web.Application()
+    teller, app = Teller(tell), web.Application()
     app.router.add_post("/v1/chat/completions", teller.chat)
     app.router.add_get("/v1/models", teller.list_models)
-    loop = asyncio.new_event_loop()
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-
-    async def start() -> None:
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        teller.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        started.set()
-
-    def run() -> None:
-        loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=run, name="teller")
-    thread.start()
-    started.wait(10)
-    try:
+    with serving_in_thread(app) as teller.url:
         yield teller
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from typing import Any, Literal
 import orjson
 from aiohttp import web
 
+from tests.app_thread import serving_in_thread
+
 COUNTED = (
     '[[ ## reasoning ## ]]\nr\n\n[[ ## steps ## ]]\n["a", "b"]\n\n'
     "[[ ## answer ## ]]\n1234\n\n[[ ## completed ## ]]\n"
@@ -197,31 +199,8 @@ def running_upstream(port: int = 0) -> Iterator[Upstream]:
     app.router.add_post("/v1/completions", upstream.beside_chats)
     app.router.add_post("/v1/embeddings", upstream.beside_chats)
     app.router.add_get("/v1/models", upstream.list_models)
-    loop = asyncio.new_event_loop()
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    started = threading.Event()
-
-    async def start() -> None:
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", port, reuse_address=True)
-        await site.start()
-        upstream.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        started.set()
-
-    def run() -> None:
-        loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=run, name="upstream")
-    thread.start()
-    started.wait(10)
-    try:
+    with serving_in_thread(app, port) as upstream.url:
         yield upstream
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
 
 
 def _is_program(body: dict[str, Any]) -> bool:
