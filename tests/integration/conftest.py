@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -33,6 +34,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.integration)
             item.add_marker(pytest.mark.timeout(600))
+
+
+def program_or_leave_out(package: str, *names: str) -> str:
+    """The path of a program that may be missing on a developer's machine; in CI nothing is left out."""
+    for name in names or (package,):
+        if found := shutil.which(name):
+            return found
+    missing = f"no {package} is installed (Debian and Ubuntu: apt-get install {package})"
+    if os.environ.get("CI") == "true":
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 def free_port() -> int:

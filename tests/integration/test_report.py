@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ import pytest
 
 from compiler.report.page import find_evidence, make_report, read_evidence
 from tests.compiler.report.test_page import hostile
-from tests.integration.conftest import House
+from tests.integration.conftest import House, program_or_leave_out
 
 PHONE, TABLET, DESKTOP = 390, 768, 1280
 # A window of Chromium is no narrower than 500 pixels; a frame is as narrow as it is told.
@@ -84,12 +82,7 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        missing = "no Chromium is installed (Debian and Ubuntu: apt-get install chromium)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+    program = program_or_leave_out("chromium", "chromium", "chromium-browser", "google-chrome")
     folder, asked = tmp_path_factory.mktemp("browser"), list[str]()
 
     class Pages(SimpleHTTPRequestHandler):

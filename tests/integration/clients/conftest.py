@@ -6,7 +6,6 @@ They have an environment of their own, which `make clients` makes beside this on
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from tests.gateway.serving import (
 )
 from tests.gateway.upstream import Script, Upstream, running_upstream
 from tests.integration.clients.questions import QUESTIONS, joke
+from tests.integration.conftest import program_or_leave_out
 
 ENVIRONMENT = Path(f"{sys.prefix}-clients")
 FOREIGN = Path(__file__).parent / "foreign"
@@ -83,11 +83,7 @@ def clients(tmp_path: Path) -> Clients:
 @pytest.fixture
 def curl() -> None:
     """It is no part of the environment, so it may be missing."""
-    if shutil.which("curl") is None:
-        missing = "no curl is installed (Debian and Ubuntu: apt-get install curl)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+    program_or_leave_out("curl")
 
 
 @pytest.fixture(scope="session")
