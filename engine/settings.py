@@ -16,6 +16,7 @@ from typing import Literal
 from engine.errors import EngineNotFound
 from engine.providers import KEY_VARIABLES, provider_of
 from engine.settings_sources import read_sources
+from engine.settings_telemetry import LogFormat, TelemetrySettings
 from engine.settings_validation import validated
 
 EngineKind = Literal["vllm", "lmstudio", "openai"]
@@ -81,6 +82,10 @@ class GatewaySettings:
     max_steps: int | None = None
     max_seconds: float | None = None
     """What one answer of a program of several steps may take, where the program allows more."""
+    log_format: LogFormat = "text"
+    access_log: bool = False
+    """Whether each request has a line in the log; one that failed always has."""
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,10 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
         engines=engines,
         students={name: Binding(name, it.engine, it.model) for name, it in found.students.items()},
         teachers={name: Binding(name, it.engine, it.model) for name, it in found.teachers.items()},
-        gateway=GatewaySettings(**found.gateway.model_dump()),
+        gateway=GatewaySettings(
+            telemetry=TelemetrySettings(**found.gateway.telemetry.model_dump()),
+            **found.gateway.model_dump(exclude={"telemetry"}),
+        ),
         compiler=CompilerSettings(
             guards=GuardSettings(**found.compiler.guards.model_dump()),
             **found.compiler.model_dump(exclude={"guards"}),

@@ -14,6 +14,7 @@ FAMILIAR: Mapping[str, str] = {
     "LM_API_TOKEN": "the key of the engine `lmstudio`",
     "STUDENT_MODEL": "the student: a model of LM_STUDIO_API_URL, else a URL, a name or provider/model",
     "MLFLOW_TRACKING_URI": "where builds are logged",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "where the gateway sends its traces",
 }
 """Variable -> what it stands for."""
 
@@ -40,6 +41,8 @@ def from_familiar(variables: Mapping[str, str], configured: Mapping[str, object]
         settings["students"] = students
     if "MLFLOW_TRACKING_URI" in found:
         settings["compiler"] = {"mlflow_uri": found["MLFLOW_TRACKING_URI"]}
+    if "OTEL_EXPORTER_OTLP_ENDPOINT" in found:
+        settings["gateway"] = {"telemetry": {"endpoint": found["OTEL_EXPORTER_OTLP_ENDPOINT"]}}
     return settings
 
 

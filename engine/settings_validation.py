@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from engine.errors import SettingsInvalid
 from engine.settings_sources import Sources
+from engine.settings_telemetry import LogFormat, Telemetry, telemetry_mistakes
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -68,6 +69,9 @@ class Gateway(_Table):
     allow_credentials: bool = False
     max_steps: Annotated[int, Field(ge=1)] | None = None
     max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    log_format: LogFormat = "text"
+    access_log: bool = False
+    telemetry: Telemetry = Telemetry()
 
 
 class Guards(_Table):
@@ -114,6 +118,7 @@ def validated(sources: Sources) -> Top:
         *_engine_mistakes(top, sources),
         *_expose_mistakes(top),
         *_origin_mistakes(top.gateway),
+        *telemetry_mistakes(top.gateway.telemetry),
         *_binding_mistakes(top, sources),
     ]
     if mistakes:
@@ -243,4 +248,6 @@ def _known_names(place: tuple[int | str, ...]) -> list[str]:
     table = tables[str(place[0])] if place else Top
     if place == ("compiler", "guards"):
         table = Guards
+    if place == ("gateway", "telemetry"):
+        return sorted(Telemetry.model_fields)
     return sorted(table.model_fields)
