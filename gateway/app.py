@@ -27,7 +27,7 @@ from gateway.metrics import Metrics
 from gateway.openapi import openapi_with_models
 from gateway.program_errand import Programs, Rules
 from gateway.raw_errand import RawRequests
-from gateway.routes import Endpoint, Readiness, health_router
+from gateway.routes import Endpoint, Readiness, Reception, health_router
 from gateway.shared import Shared
 from gateway.shortcut import Shortcut
 from gateway.students import Students
@@ -105,7 +105,7 @@ def create_app(
     raw = RawRequests(exposed, catalog)
     rules = Rules(settings.gateway.strict, settings.gateway.trace, settings.gateway.constrain)
     programs = Programs(catalog, limits, rules)
-    asking = _asking(raw, programs, metrics, limits)
+    asking = _asking(raw, programs, Reception(metrics, limits))
     # For other methods than POST, and for whoever lists what paths there are.
     app.router.routes[:0] = [Route(path, endpoint, methods=["POST"]) for path, endpoint in asking.items()]
     app.add_middleware(Shortcut, endpoints=asking)
@@ -127,7 +127,7 @@ def _listener(
     return metrics.listener(gateway.metrics_host, gateway.metrics_port)
 
 
-def _asking(raw: RawRequests, programs: Programs, metrics: Metrics, limits: Limits) -> Mapping[str, Endpoint]:
+def _asking(raw: RawRequests, programs: Programs, reception: Reception) -> Mapping[str, Endpoint]:
     """The paths that ask a model: OpenAI's, and LM Studio's for the same."""
     chat = raw.before(programs)
     completions, embeddings = raw.only("/v1/completions"), raw.only("/v1/embeddings")
@@ -140,7 +140,7 @@ def _asking(raw: RawRequests, programs: Programs, metrics: Metrics, limits: Limi
         "/api/v0/completions": completions,
         "/api/v0/embeddings": embeddings,
     }
-    return {path: Endpoint(understand, metrics, limits.body_bytes) for path, understand in asked.items()}
+    return {path: Endpoint(understand, reception) for path, understand in asked.items()}
 
 
 def _keep_out(app: FastAPI, gateway: GatewaySettings) -> None:

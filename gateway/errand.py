@@ -5,7 +5,7 @@ Kinds of requests differ behind this protocol; `routes.Endpoint` treats them all
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from starlette.types import Send
@@ -14,6 +14,7 @@ from gateway.accounting.cost import MeteredStudent
 from gateway.completion import Response
 from gateway.errors import GatewayError, Header
 from gateway.metrics import ReleaseMetrics
+from gateway.visit import Visit
 
 
 class Account(NamedTuple):
@@ -25,6 +26,16 @@ class Account(NamedTuple):
 
 
 class Errand(Protocol):
+    @property
+    def id(self) -> str:
+        """What the reply calls the request, and who wants to speak of it later."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The name by which the client asked for what answers."""
+        ...
+
     @property
     def account(self) -> Account: ...
 
@@ -45,5 +56,5 @@ class Errand(Protocol):
         ...
 
 
-Understand = Callable[[bytes, Sequence[Header], float], Awaitable[Errand]]
-"""Makes an errand of a request's body, its headers and the time at which it came. Raises GatewayError."""
+Understand = Callable[[bytes, Visit], Awaitable[Errand]]
+"""Makes an errand of a request's body and what is known of the request. Raises GatewayError."""

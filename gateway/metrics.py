@@ -21,6 +21,7 @@ from gateway.errors import StartFailed
 
 if TYPE_CHECKING:
     from gateway.accounting.cost import MeteredStudent
+    from gateway.visit import Visit
 
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1)
@@ -88,6 +89,17 @@ class Metrics:
 
     def for_release(self, model: str, release: str) -> ReleaseMetrics:
         return ReleaseMetrics(self, model, release)
+
+    def finished(self, visit: Visit) -> None:
+        """Counts a request that is over, with all it took."""
+        error, errand = visit.error, visit.errand
+        if error is not None and error.reason is not None:
+            self.upstream_errors.labels(error.reason).inc()
+        if errand is None:
+            self.requests.labels("unknown", "", str(visit.status)).inc()
+            return
+        account = errand.account
+        account.metrics.book(visit.status, visit.seconds, account.student, account.teacher_usd)
 
     def registry(self) -> CollectorRegistry:
         """What a scrape reads: every process's values."""

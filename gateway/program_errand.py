@@ -21,6 +21,7 @@ from gateway.response_events import ResponseEvents
 from gateway.responses import ResponseObject
 from gateway.responses_request import Repeated, in_responses_words, read_responses_request
 from gateway.streaming import Chunks, Writer, stream
+from gateway.visit import Visit
 from programs.execution import Outcome
 
 _TRACE = b"x-smallforge-trace"
@@ -74,6 +75,14 @@ class ProgramErrand:
         self._writer = speech.writer(call) if call.request.stream else None
 
     @property
+    def id(self) -> str:
+        return self.call.id
+
+    @property
+    def model(self) -> str:
+        return self.call.request.model
+
+    @property
     def account(self) -> Account:
         runnable = self.call.runnable
         return Account(runnable.metrics, self.call.student, runnable.measured.teacher_usd_per_answer)
@@ -123,27 +132,27 @@ class Programs:
         self._rules = rules
         self._chat = ChatSpeech()
 
-    async def chat(self, data: bytes, headers: Sequence[Header], started: float) -> ProgramErrand:
-        return self.chat_of(read_object(data), headers, started)
+    async def chat(self, data: bytes, visit: Visit) -> ProgramErrand:
+        return self.chat_of(read_object(data), visit)
 
-    def chat_of(self, body: Mapping[str, Any], headers: Sequence[Header], started: float) -> ProgramErrand:
+    def chat_of(self, body: Mapping[str, Any], visit: Visit) -> ProgramErrand:
         """The same of a body that was read."""
         fields = FIELDS_WITH_TOOLS if self._may_call_tools(body) else FIELDS
         request = request_from(body, self._limits.messages, fields)
-        call = self._call(new_id("chatcmpl-"), request, headers, started)
+        call = self._call(new_id("chatcmpl-"), request, visit)
         return ProgramErrand(call, self._chat, self._rules.strict)
 
-    async def responses(self, data: bytes, headers: Sequence[Header], started: float) -> ProgramErrand:
+    async def responses(self, data: bytes, visit: Visit) -> ProgramErrand:
         body = read_object(data)
         with_tools = self._may_call_tools(body)
         request, repeated = read_responses_request(body, self._limits.messages, with_tools=with_tools)
-        call = self._call(new_id("resp_"), request, headers, started)
+        call = self._call(new_id("resp_"), request, visit)
         return ProgramErrand(call, ResponsesSpeech(repeated), self._rules.strict)
 
-    def _call(self, id: str, request: ChatRequest, headers: Sequence[Header], started: float) -> Call:
+    def _call(self, id: str, request: ChatRequest, visit: Visit) -> Call:
         runnable, served, student = self._catalog.find(request.model)
-        metered = MeteredStudent(student, request.max_tokens, self._trace(headers))
-        return Call(id, started, request, runnable, served, metered, constrain=self._rules.constrain)
+        metered = MeteredStudent(student, request.max_tokens, self._trace(visit.headers))
+        return Call(id, visit.started, request, runnable, served, metered, constrain=self._rules.constrain)
 
     def _may_call_tools(self, body: Mapping[str, Any]) -> bool:
         """Whether the asked program declares tools; of one that can't be asked now something else is told."""

@@ -4,7 +4,6 @@ back as it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
@@ -24,29 +23,34 @@ from gateway.exposed import ExposedModel, ExposedModels
 from gateway.program_errand import Programs
 from gateway.protocol import new_id, read_object
 from gateway.streaming import STREAM_HEADERS, error_event
+from gateway.visit import Visit
 
 
 @dataclass(slots=True)
 class RawErrand:
     """`data` is what the engine is sent at `path`."""
 
-    id: bytes
+    id: str
     started: float
     path: str
     data: bytes
-    model: ExposedModel
+    exposed: ExposedModel
     models: ExposedModels
     student: MeteredStudent
 
     @property
+    def model(self) -> str:
+        return self.exposed.name
+
+    @property
     def account(self) -> Account:
-        return Account(self.model.metrics, self.student)
+        return Account(self.exposed.metrics, self.student)
 
     async def run(self, send: Send) -> Response | bytes:
         try:
             data = await self._pass_on(send)
         except EngineUnreachable:
-            self.models.lost(self.model)
+            self.models.lost(self.exposed)
             raise
         except EngineRequestRefused as error:
             told = as_gateway_error(error)
@@ -60,7 +64,7 @@ class RawErrand:
 
     def headers(self) -> list[Header]:
         paid = cost_headers(self.student) if self.student.calls else []
-        return [(b"x-request-id", self.id), *paid]
+        return [(b"x-request-id", self.id.encode()), *paid]
 
     def failed(self, error: GatewayError) -> None:
         """Nothing is counted of a raw request that is not counted of all."""
@@ -75,7 +79,7 @@ class RawErrand:
         mark = student.start()
         student.wait()
         try:
-            async with self.model.client.passing(self.path, self.data) as reply:
+            async with self.exposed.client.passing(self.path, self.data) as reply:
                 if not reply.streams:
                     return await reply.whole()
                 await self._stream(reply, send)
@@ -92,8 +96,8 @@ class RawErrand:
                 try:
                     if not begun:
                         begun = True
-                        self.model.metrics.first_token_seconds.observe(perf_counter() - self.started)
-                        headers = [*STREAM_HEADERS, (b"x-request-id", self.id)]
+                        self.exposed.metrics.first_token_seconds.observe(perf_counter() - self.started)
+                        headers = [*STREAM_HEADERS, (b"x-request-id", self.id.encode())]
                         await send({"type": "http.response.start", "status": 200, "headers": headers})
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
                 finally:
@@ -110,7 +114,7 @@ class RawRequests:
     def only(self, path: str) -> Understand:
         """For a path that programs are not asked at."""
 
-        async def understand(data: bytes, headers: Sequence[Header], started: float) -> RawErrand:
+        async def understand(data: bytes, visit: Visit) -> RawErrand:
             body = read_object(data)
             model = body.get("model")
             if not isinstance(model, str):
@@ -119,7 +123,7 @@ class RawRequests:
                 )
             if model not in self._models.names:
                 raise self._unknown(model)
-            return await self._errand(path, data, body, started)
+            return await self._errand(path, data, body, visit.started)
 
         return understand
 
@@ -128,12 +132,12 @@ class RawRequests:
         if not self._models.names:
             return programs.chat
 
-        async def understand(data: bytes, headers: Sequence[Header], started: float) -> Errand:
+        async def understand(data: bytes, visit: Visit) -> Errand:
             body = read_object(data)
             model = body.get("model")
             if isinstance(model, str) and model in self._models.names:
-                return await self._errand("/v1/chat/completions", data, body, started)
-            return programs.chat_of(body, headers, started)
+                return await self._errand("/v1/chat/completions", data, body, visit.started)
+            return programs.chat_of(body, visit)
 
         return understand
 
@@ -142,7 +146,7 @@ class RawRequests:
         if model.client.model != model.name:
             data = orjson.dumps({**body, "model": model.client.model})
         student = MeteredStudent(model.served, None)
-        return RawErrand(new_id("req_").encode(), started, path, data, model, self._models, student)
+        return RawErrand(new_id("req_"), started, path, data, model, self._models, student)
 
     def _unknown(self, model: str) -> ModelUnknown:
         if model in self._catalog.models:

@@ -10,13 +10,14 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.catalog import Catalog
 from gateway.disconnect import ClientGone, WhileConnected
-from gateway.errand import Errand, Understand
+from gateway.errand import Understand
 from gateway.errors import GatewayError, as_gateway_error
-from gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange, read_body
+from gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange, Limits, read_body
 from gateway.exposed import ExposedModels
 from gateway.listing import as_json
 from gateway.metrics import Metrics
 from gateway.students import Students
+from gateway.visit import Observer, Visit
 
 
 @dataclass
@@ -26,22 +27,31 @@ class Readiness:
     draining: bool = False
 
 
+@dataclass(frozen=True)
+class Reception:
+    """What every request passes on its way in and out, whichever path it asks."""
+
+    metrics: Metrics
+    limits: Limits
+    observers: tuple[Observer, ...] = ()
+
+
 class Endpoint:
     """A path that asks a model, as a plain ASGI endpoint: the hot path has no framework around it."""
 
-    def __init__(self, understand: Understand, metrics: Metrics, largest_body: int) -> None:
+    def __init__(self, understand: Understand, reception: Reception) -> None:
         self._understand = understand
-        self._metrics = metrics
-        self._largest_body = largest_body
+        self._in_flight = reception.metrics.in_flight
+        self._largest_body = reception.limits.body_bytes
+        self._observers: tuple[Observer, ...] = (reception.metrics, *reception.observers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = perf_counter()
+        visit = Visit(scope["path"], scope["headers"], perf_counter())
         exchange = Exchange(send)
-        errand: Errand | None = None
-        self._metrics.in_flight.inc()
+        self._in_flight.inc()
         try:
             body = await read_body(receive, self._largest_body)
-            errand = await self._understand(body, scope["headers"], started)
+            errand = visit.errand = await self._understand(body, visit)
             with WhileConnected(receive):
                 ending = await errand.run(exchange.send)
             if isinstance(ending, bytes):
@@ -51,29 +61,25 @@ class Endpoint:
         except ClientGone:
             exchange.status = CLIENT_CLOSED_REQUEST
         except Exception as error:  # noqa: BLE001 -- the request boundary
-            await self._fail(exchange, as_gateway_error(error), errand)
+            visit.error = as_gateway_error(error)
+            await _fail(exchange, visit.error, visit)
         finally:
-            self._metrics.in_flight.dec()
-            self._account(exchange.status, errand, started)
+            self._in_flight.dec()
+            visit.status, visit.seconds = exchange.status, perf_counter() - visit.started
+            for observer in self._observers:
+                observer.finished(visit)
 
-    async def _fail(self, exchange: Exchange, error: GatewayError, errand: Errand | None) -> None:
-        if error.reason is not None:
-            self._metrics.upstream_errors.labels(error.reason).inc()
-        if errand is not None:
-            errand.failed(error)
-        if errand is not None and exchange.begun:
-            await exchange.end(errand.error_events(error))
-        else:
-            about = errand.headers() if errand is not None else []
-            await exchange.reply(error.status, error.body(), [*about, *error.headers()])
-        exchange.status = error.status
 
-    def _account(self, status: int, errand: Errand | None, started: float) -> None:
-        if errand is None:
-            self._metrics.requests.labels("unknown", "", str(status)).inc()
-            return
-        account = errand.account
-        account.metrics.book(status, perf_counter() - started, account.student, account.teacher_usd)
+async def _fail(exchange: Exchange, error: GatewayError, visit: Visit) -> None:
+    errand = visit.errand
+    if errand is not None:
+        errand.failed(error)
+    if errand is not None and exchange.begun:
+        await exchange.end(errand.error_events(error))
+    else:
+        about = errand.headers() if errand is not None else []
+        await exchange.reply(error.status, error.body(), [*about, *error.headers()])
+    exchange.status = error.status
 
 
 def health_router(

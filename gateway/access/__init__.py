@@ -1,0 +1,1 @@
+"""Who may ask this gateway, and what of it."""
