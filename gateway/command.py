@@ -20,6 +20,7 @@ import click
 
 from engine.errors import EngineError, SettingsInvalid
 from engine.settings import LOOPBACK, Settings, read_settings
+from gateway.logs import set_up_logs
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.shared import Shared
 
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
+_log = logging.getLogger(__name__)
 
 
 @click.group()
@@ -70,6 +72,12 @@ def main() -> None:
     default=None,
     help="Hold students on vLLM to their programs' format while they write.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    help="Lines for people, or one JSON object each. [text]",
+)
+@click.option("--access-log/--no-access-log", default=None, help="Log a line for each request.")
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file. [./smallforge.toml]")
 def serve(config: Path | None, **flags: Any) -> None:
     """Serve every release in a folder, following what `compiler` writes and promotes."""
@@ -82,7 +90,17 @@ def serve(config: Path | None, **flags: Any) -> None:
 
 def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Flags under the names of the configuration file; unset flags override nothing."""
-    own = ("host", "port", "metrics_port", "workers", "strict", "trace", "constrain")
+    own = (
+        "host",
+        "port",
+        "metrics_port",
+        "workers",
+        "strict",
+        "trace",
+        "constrain",
+        "log_format",
+        "access_log",
+    )
     gateway = {name: flags[name] for name in own if flags[name] is not None}
     if flags["allow_origin"]:
         gateway["allow_origins"] = list(flags["allow_origin"])
@@ -94,8 +112,7 @@ def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _run(settings: Settings) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    set_up_logs(settings.gateway.log_format)
     own = _SHARED not in os.environ
     shared = Path(tempfile.mkdtemp(prefix="smallforge-metrics-") if own else os.environ[_SHARED])
     # prometheus-client decides for its multiprocess mode by this variable when it is first imported.
@@ -120,7 +137,8 @@ def _serve(settings: Settings, folder: Path) -> int:
             f"Can't listen on {gateway.host}:{gateway.port}: {error.strerror}; --port names another port.", 2
         )
     if gateway.host not in LOOPBACK:
-        click.echo(f"Anyone who can reach {gateway.host} can use this gateway: it asks for no key.", err=True)
+        say = _speaker(settings, to_people=partial(click.echo, err=True))
+        say(f"Anyone who can reach {gateway.host} can use this gateway: it asks for no key.")
     greet, shared = partial(_greet, settings, listeners[0]), Shared(folder, workers=gateway.workers)
     if gateway.workers == 1:
         return _work(settings, listeners, shared, greet)
@@ -148,7 +166,8 @@ def _work(
         # What the first worker has the engine read, it has read for all.
         settings = replace(settings, gateway=replace(settings.gateway, warm=False))
     try:
-        app = create_app(settings, shared=shared, progress=lambda line: click.echo(line, err=True))
+        progress = _speaker(settings, to_people=partial(click.echo, err=True))
+        app = create_app(settings, shared=shared, progress=progress)
         uvloop.run(serve(app, listeners[shared.place], started=lambda: say(_served(app))))
     except StartFailed as error:
         _fail(str(error), 2)
@@ -166,11 +185,16 @@ def _served(app: FastAPI) -> str:
 
 
 def _greet(settings: Settings, listener: socket.socket, models: str) -> None:
-    gateway, port = settings.gateway, listener.getsockname()[1]
-    click.echo(f"Smallforge gateway: http://{gateway.host}:{port}/v1")
-    click.echo(f"Models: {models.strip() or f'none yet in {str(settings.releases)!r}; it is watched'}")
+    gateway, port, say = settings.gateway, listener.getsockname()[1], _speaker(settings, click.echo)
+    say(f"Smallforge gateway: http://{gateway.host}:{port}/v1")
+    say(f"Models: {models.strip() or f'none yet in {str(settings.releases)!r}; it is watched'}")
     if gateway.metrics_port:
-        click.echo(f"Metrics: http://{gateway.metrics_host}:{gateway.metrics_port}/metrics")
+        say(f"Metrics: http://{gateway.metrics_host}:{gateway.metrics_port}/metrics")
+
+
+def _speaker(settings: Settings, to_people: Callable[[str], None]) -> Callable[[str], None]:
+    """Where the command's own sentences go: to its terminal, or among the objects that a machine reads."""
+    return _log.info if settings.gateway.log_format == "json" else to_people
 
 
 def _fail(sentence: str, code: int) -> NoReturn:
