@@ -15,6 +15,7 @@ from typing import Literal
 
 from engine.errors import EngineNotFound
 from engine.providers import KEY_VARIABLES, provider_of
+from engine.settings_limits import LimitSettings, limits_from
 from engine.settings_sources import read_sources
 from engine.settings_telemetry import LogFormat, TelemetrySettings
 from engine.settings_validation import validated
@@ -85,6 +86,10 @@ class GatewaySettings:
     log_format: LogFormat = "text"
     access_log: bool = False
     """Whether each request has a line in the log; one that failed always has."""
+    redis: str | None = field(default=None, repr=False)
+    """Where several gateways and workers count together; its address may hold a password."""
+    limits_fail_open: bool = False
+    """Whether requests are served, uncounted, while that Redis is gone."""
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
 
@@ -129,6 +134,8 @@ class Settings:
     student_check: StudentCheck = "strict"
     expose: tuple[str, ...] = ()
     """Models of engines that the gateway's clients may ask as they are, whichever server has them."""
+    limits: Mapping[str, LimitSettings] = field(default_factory=dict)
+    """How much of each model the gateway lets all its clients together use; "*" is each other model."""
     gateway: GatewaySettings = GatewaySettings()
     compiler: CompilerSettings = CompilerSettings()
     keys: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -155,6 +162,7 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
             telemetry=TelemetrySettings(**found.gateway.telemetry.model_dump()),
             **found.gateway.model_dump(exclude={"telemetry"}),
         ),
+        limits=limits_from(found.limits),
         compiler=CompilerSettings(
             guards=GuardSettings(**found.compiler.guards.model_dump()),
             **found.compiler.model_dump(exclude={"guards"}),

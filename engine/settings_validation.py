@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from engine.errors import SettingsInvalid
+from engine.settings_limits import Limit, limits_mistakes
 from engine.settings_sources import Sources
 from engine.settings_telemetry import LogFormat, Telemetry, telemetry_mistakes
 
@@ -71,6 +72,8 @@ class Gateway(_Table):
     max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     log_format: LogFormat = "text"
     access_log: bool = False
+    redis: str | None = None
+    limits_fail_open: bool = False
     telemetry: Telemetry = Telemetry()
 
 
@@ -104,6 +107,7 @@ class Top(_Table):
     tables: Path | None = None
     student_check: Literal["strict", "warn"] = "strict"
     expose: Names = ()
+    limits: dict[str, Limit] = {}
     gateway: Gateway = Gateway()
     compiler: Compiler = Compiler()
 
@@ -119,6 +123,7 @@ def validated(sources: Sources) -> Top:
         *_expose_mistakes(top),
         *_origin_mistakes(top.gateway),
         *telemetry_mistakes(top.gateway.telemetry),
+        *limits_mistakes(top.limits, top.gateway.redis, top.gateway.workers),
         *_binding_mistakes(top, sources),
     ]
     if mistakes:
@@ -238,10 +243,11 @@ def _sentence(error: ErrorDetails) -> str:
 
 def _known_names(place: tuple[int | str, ...]) -> list[str]:
     """The names allowed in the table at `place`."""
-    tables: Mapping[str, type[_Table]] = {
+    tables: Mapping[str, type[BaseModel]] = {
         "engines": Engine,
         "students": Bound,
         "teachers": Bound,
+        "limits": Limit,
         "gateway": Gateway,
         "compiler": Compiler,
     }
