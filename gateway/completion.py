@@ -52,6 +52,10 @@ class Call:
     constrain: bool = False
     """Whether the student is held to the program's format, where its engine can do that."""
     created: int = field(default_factory=lambda: int(time.time()))
+    given: Mapping[str, Any] | None = None
+    """The inputs of its runs, once they are known."""
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    """What its runs gave so far, by the number of the choice."""
 
     def inputs(self, strict: bool) -> Mapping[str, Any]:
         """The inputs of the runs. In strict mode a request that would lose anything is refused."""
@@ -67,6 +71,7 @@ class Call:
             )
         if self.constrain and self.served.student is not None:
             self.request.upstream |= constraint(self.runnable, self.served.student, found.values)
+        self.given = found.values
         return found.values
 
     def _check_format(self) -> None:
@@ -109,6 +114,7 @@ WriteBody = Callable[[Call, Sequence[Outcome]], dict[str, Any]]
 async def complete(call: Call, strict: bool, write: WriteBody) -> Response:
     """Runs a request to its end and shapes the reply."""
     outcomes = await _outcomes(call, call.inputs(strict))
+    call.outcomes.update(enumerate(outcomes))
     body = write(call, outcomes)
     for outcome in outcomes:
         call.count_retries(outcome.attempts)

@@ -42,6 +42,8 @@ class ChatRequest:
     """None is plain text: the answer itself."""
     offer: Offer | None = None
     """The tools that the client runs; None where the request has none."""
+    may_be_kept: bool = True
+    """Whether the client has nothing against a log of its request: `store` is not `false`."""
     upstream: dict[str, Any] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
 
@@ -111,6 +113,7 @@ def request_from(
     given, ignored = apply_policy(body, fields)
     request = ChatRequest(_required(given, "model"), given.get("messages", []), ignored=ignored)
     request.inputs = given.get("inputs")
+    request.may_be_kept = body.get("store") is not False
     if request.inputs is None:
         _required(given, "messages")
     if len(request.messages) > largest_messages:

@@ -62,6 +62,7 @@ def read_responses_request(
     except RequestInvalid as error:
         raise in_responses_words(error) from error
     request.ignored += ignored
+    request.may_be_kept = body.get("store") is not False
     repeated = {name: given[name] for name in Repeated.__dataclass_fields__ if name in given}
     return request, Repeated(**{**repeated, "format": wanted})
 

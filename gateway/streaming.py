@@ -134,6 +134,7 @@ async def _pieces(call: Call, inputs: Any) -> AsyncGenerator[tuple[int, Text | O
     async with aclosing(interleaved([_texts(call, inputs, model) for model in call.runs()])) as pieces:
         async for choice, piece in pieces:
             if isinstance(piece, Outcome):
+                call.outcomes[choice] = piece
                 call.count_retries(piece.attempts)
             elif not shown:
                 shown = True
