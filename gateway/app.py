@@ -15,6 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 
 from engine.settings import LOOPBACK, GatewaySettings, Settings
+from gateway.canary.watch import Watch
 from gateway.catalog import Catalog
 from gateway.cors import CrossOrigin
 from gateway.errors import GatewayError, RouteUnknown, StartFailed, as_gateway_error
@@ -23,10 +24,13 @@ from gateway.executors import Bounds
 from gateway.exposed import ExposedModels
 from gateway.listing import listing_router
 from gateway.lmstudio_listing import lmstudio_router
+from gateway.logs import REQUEST
 from gateway.metrics import Metrics
 from gateway.openapi import openapi_with_models
 from gateway.program_errand import Programs, Rules
+from gateway.protocol import new_id
 from gateway.raw_errand import RawRequests
+from gateway.request_log import RequestLog, log_refusal
 from gateway.routes import Endpoint, Readiness, Reception, health_router
 from gateway.shared import Shared
 from gateway.shortcut import Shortcut
@@ -67,6 +71,7 @@ def create_app(
     exposed = ExposedModels(settings, students, metrics)
     bounds = Bounds(settings.gateway.max_steps, settings.gateway.max_seconds)
     catalog = Catalog(settings.releases, students, metrics, settings.tables, exposed.names, bounds)
+    watch = Watch(catalog, metrics, settings.releases)
     readiness = Readiness()
     warming = Warming() if settings.gateway.warm else None
 
@@ -83,7 +88,7 @@ def create_app(
                 await exposed.first_tries()
                 await catalog.refresh()
                 keeper = asyncio.create_task(
-                    _keep_current(catalog, students, warming, intervals.catalog), name="catalog"
+                    _keep_current(catalog, students, warming, watch, intervals.catalog), name="catalog"
                 )
                 keeper.add_done_callback(_report)
                 yield
@@ -105,7 +110,8 @@ def create_app(
     raw = RawRequests(exposed, catalog)
     rules = Rules(settings.gateway.strict, settings.gateway.trace, settings.gateway.constrain)
     programs = Programs(catalog, limits, rules)
-    asking = _asking(raw, programs, Reception(metrics, limits))
+    observers = (RequestLog(every=settings.gateway.access_log), watch)
+    asking = _asking(raw, programs, Reception(metrics, limits, observers))
     # For other methods than POST, and for whoever lists what paths there are.
     app.router.routes[:0] = [Route(path, endpoint, methods=["POST"]) for path, endpoint in asking.items()]
     app.add_middleware(Shortcut, endpoints=asking)
@@ -162,9 +168,10 @@ def _check_names(catalog: Catalog) -> None:
 
 
 async def _keep_current(
-    catalog: Catalog, students: Students, warming: Warming | None, seconds: float
+    catalog: Catalog, students: Students, warming: Warming | None, watch: Watch, seconds: float
 ) -> None:
     while True:
+        await watch.look()
         if warming is not None:
             warming.look(catalog.models)
         await asyncio.sleep(seconds)
@@ -178,8 +185,11 @@ def _report(keeper: asyncio.Task[None]) -> None:
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
+    id = new_id("req_")
+    REQUEST.set(id)
     found = as_gateway_error(error)
-    headers = {name.decode(): value.decode() for name, value in found.headers()}
+    log_refusal(request.scope["path"][:80], found)
+    headers = {"x-request-id": id} | {name.decode(): value.decode() for name, value in found.headers()}
     return Response(found.body(), found.status, headers, "application/json")
 
 

@@ -87,6 +87,10 @@ class Metrics:
             (*_RELEASE, "kind"),
         )  # fmt: skip
 
+        self.canary_rollbacks = self._counter(
+            "gateway_canary_rollbacks", "Canaries ended because a guard was broken.", (*_RELEASE, "guard")
+        )
+
     def for_release(self, model: str, release: str) -> ReleaseMetrics:
         return ReleaseMetrics(self, model, release)
 
@@ -138,6 +142,7 @@ class ReleaseMetrics:
 
     def __init__(self, metrics: Metrics, model: str, release: str) -> None:
         labels = (model, release)
+        self.model, self.release = labels
         self._metrics = metrics
         self._labels = labels
         self._statuses: dict[int, Counter] = {}

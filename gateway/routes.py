@@ -16,6 +16,7 @@ from gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange, Limits, read_body
 from gateway.exposed import ExposedModels
 from gateway.listing import as_json
 from gateway.metrics import Metrics
+from gateway.protocol import new_id
 from gateway.students import Students
 from gateway.visit import Observer, Visit
 
@@ -52,6 +53,7 @@ class Endpoint:
         try:
             body = await read_body(receive, self._largest_body)
             errand = visit.errand = await self._understand(body, visit)
+            visit.is_named(errand.id)
             with WhileConnected(receive):
                 ending = await errand.run(exchange.send)
             if isinstance(ending, bytes):
@@ -61,6 +63,8 @@ class Endpoint:
         except ClientGone:
             exchange.status = CLIENT_CLOSED_REQUEST
         except Exception as error:  # noqa: BLE001 -- the request boundary
+            if not visit.id:
+                visit.is_named(new_id("req_"))
             visit.error = as_gateway_error(error)
             await _fail(exchange, visit.error, visit)
         finally:
@@ -77,7 +81,7 @@ async def _fail(exchange: Exchange, error: GatewayError, visit: Visit) -> None:
     if errand is not None and exchange.begun:
         await exchange.end(errand.error_events(error))
     else:
-        about = errand.headers() if errand is not None else []
+        about = errand.headers() if errand is not None else [(b"x-request-id", visit.id.encode())]
         await exchange.reply(error.status, error.body(), [*about, *error.headers()])
     exchange.status = error.status
 

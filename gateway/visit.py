@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway.access.caller import Caller
 from gateway.errors import GatewayError, Header
+from gateway.logs import REQUEST
 
 if TYPE_CHECKING:
     from gateway.errand import Errand
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 class Visit:
     """What is known of a request so far. `started` is perf_counter's time, `seconds` its whole duration.
 
-    `caller` is None on a gateway without keys, `errand` until the request was understood.
+    `caller` is None on a gateway without keys, `errand` until the request was understood. `id` is what its
+    reply calls it, empty until that is known.
     """
 
     path: str
@@ -28,6 +30,12 @@ class Visit:
     error: GatewayError | None = None
     status: int = 500
     seconds: float = 0.0
+    id: str = ""
+
+    def is_named(self, id: str) -> None:
+        """From now on the log names this request by its id."""
+        self.id = id
+        REQUEST.set(id)
 
 
 class Observer(Protocol):
