@@ -15,7 +15,9 @@ from typing import Literal
 
 from engine.errors import EngineNotFound
 from engine.providers import KEY_VARIABLES, provider_of
+from engine.settings_fleet import FleetSettings, TimeoutSettings
 from engine.settings_limits import LimitSettings, limits_from
+from engine.settings_programs import ProgramSettings, programs_from
 from engine.settings_sources import read_sources
 from engine.settings_telemetry import LogFormat, TelemetrySettings
 from engine.settings_validation import validated
@@ -31,8 +33,9 @@ _NOTHING: Mapping[str, object] = MappingProxyType({})
 class EngineSettings:
     """One place where a model runs.
 
-    With `urls` it is a server that is up; with a `model` and no `urls` a hosted one, reached through LiteLLM;
-    with neither the local engine. Prices are USD; None is unknown. `key` is the value that `key_env` names.
+    With `urls` it is a server that is up, each a machine of its own; with a `model` and no `urls` a hosted
+    one, reached through LiteLLM; with neither the local engine. Prices are USD, an hour's for each of `urls`;
+    None is unknown. `key` is the value that `key_env` names.
     `expose` names models of the server that the gateway's clients may ask as they are.
     """
 
@@ -46,6 +49,8 @@ class EngineSettings:
     usd_per_million_output: float | None = None
     usd_per_million_cached: float | None = None
     expose: tuple[str, ...] = ()
+    fleet: FleetSettings = field(default_factory=FleetSettings)
+    timeouts: TimeoutSettings = field(default_factory=TimeoutSettings)
     key: str | None = field(default=None, repr=False)
 
 
@@ -86,6 +91,8 @@ class GatewaySettings:
     log_format: LogFormat = "text"
     access_log: bool = False
     """Whether each request has a line in the log; one that failed always has."""
+    database: str = field(default="gateway.db", repr=False)
+    """A file of SQLite or the URL of a PostgreSQL server; used by what needs one, and made by it."""
     redis: str | None = field(default=None, repr=False)
     """Where several gateways and workers count together; its address may hold a password."""
     limits_fail_open: bool = False
@@ -136,6 +143,8 @@ class Settings:
     """Models of engines that the gateway's clients may ask as they are, whichever server has them."""
     limits: Mapping[str, LimitSettings] = field(default_factory=dict)
     """How much of each model the gateway lets all its clients together use; "*" is each other model."""
+    programs: Mapping[str, ProgramSettings] = field(default_factory=dict)
+    """What the gateway does with each program's requests, where it isn't the usual."""
     gateway: GatewaySettings = GatewaySettings()
     compiler: CompilerSettings = CompilerSettings()
     keys: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -149,7 +158,13 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
     sources = read_sources(path, os.environ, overrides)
     found = validated(sources)
     engines = {
-        name: EngineSettings(name=name, key=sources.secret(engine.key_env), **engine.model_dump())
+        name: EngineSettings(
+            name=name,
+            key=sources.secret(engine.key_env),
+            fleet=FleetSettings(**engine.fleet.model_dump()),
+            timeouts=TimeoutSettings(**engine.timeouts.model_dump()),
+            **engine.model_dump(exclude={"fleet", "timeouts"}),
+        )
         for name, engine in found.engines.items()
     }
     plain = {"student", "releases", "state", "home", "tables", "student_check", "expose"}
@@ -163,6 +178,7 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
             **found.gateway.model_dump(exclude={"telemetry"}),
         ),
         limits=limits_from(found.limits),
+        programs=programs_from(found.programs),
         compiler=CompilerSettings(
             guards=GuardSettings(**found.compiler.guards.model_dump()),
             **found.compiler.model_dump(exclude={"guards"}),

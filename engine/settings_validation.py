@@ -12,7 +12,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from engine.errors import SettingsInvalid
+from engine.settings_access import access_mistakes
+from engine.settings_fleet import Fleet, Timeouts, fleet_mistakes
 from engine.settings_limits import Limit, limits_mistakes
+from engine.settings_programs import ProgramTable, programs_mistakes
 from engine.settings_sources import Sources
 from engine.settings_telemetry import LogFormat, Telemetry, telemetry_mistakes
 
@@ -45,6 +48,8 @@ class Engine(_Table):
     usd_per_million_output: Usd | None = None
     usd_per_million_cached: Usd | None = None
     expose: Names = ()
+    fleet: Fleet = Fleet()
+    timeouts: Timeouts = Timeouts()
 
 
 class Bound(_Table):
@@ -72,6 +77,7 @@ class Gateway(_Table):
     max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     log_format: LogFormat = "text"
     access_log: bool = False
+    database: str = "gateway.db"
     redis: str | None = None
     limits_fail_open: bool = False
     telemetry: Telemetry = Telemetry()
@@ -108,6 +114,7 @@ class Top(_Table):
     student_check: Literal["strict", "warn"] = "strict"
     expose: Names = ()
     limits: dict[str, Limit] = {}
+    programs: dict[str, ProgramTable] = {}
     gateway: Gateway = Gateway()
     compiler: Compiler = Compiler()
 
@@ -123,7 +130,9 @@ def validated(sources: Sources) -> Top:
         *_expose_mistakes(top),
         *_origin_mistakes(top.gateway),
         *telemetry_mistakes(top.gateway.telemetry),
+        *access_mistakes(top.gateway.database),
         *limits_mistakes(top.limits, top.gateway.redis, top.gateway.workers),
+        *programs_mistakes(top.programs, {*top.students, *top.teachers}),
         *_binding_mistakes(top, sources),
     ]
     if mistakes:
@@ -167,6 +176,7 @@ def _engine_mistakes(top: Top, sources: Sources) -> Iterator[str]:
             yield f"{place} needs both usd_per_million_input and usd_per_million_output, or neither"
         if engine.usd_per_million_cached is not None and engine.usd_per_million_input is None:
             yield f"{place}.usd_per_million_cached needs usd_per_million_input and usd_per_million_output too"
+        yield from fleet_mistakes(place, engine.urls, engine.fleet, engine.timeouts)
         if engine.key_env is not None and sources.secret(engine.key_env) is None:
             yield f"{place}.key_env: the environment has no variable {engine.key_env!r}, nor has .env"
 
@@ -248,12 +258,15 @@ def _known_names(place: tuple[int | str, ...]) -> list[str]:
         "students": Bound,
         "teachers": Bound,
         "limits": Limit,
+        "programs": ProgramTable,
         "gateway": Gateway,
         "compiler": Compiler,
     }
     table = tables[str(place[0])] if place else Top
     if place == ("compiler", "guards"):
         table = Guards
+    if len(place) == 3 and place[0] == "engines":
+        return sorted((Fleet if place[2] == "fleet" else Timeouts).model_fields)
     if place == ("gateway", "telemetry"):
         return sorted(Telemetry.model_fields)
     return sorted(table.model_fields)
