@@ -17,12 +17,13 @@ from compiler.bench import Bench, Crew, Pace, Subject
 from compiler.candidate import PLAIN
 from compiler.cost import accounts
 from compiler.decision import decide, refuse_below
+from compiler.errors import OnlyEstimated
 from compiler.estimate import describe_cut, estimate, foresee, refuse_unpriced, reserve
 from compiler.evaluation.contenders import Paddock, count_beside, measure
 from compiler.evaluation.duplicates import Duplicates, find_duplicates
 from compiler.evaluation.looks import record_look
 from compiler.evaluation.second_opinion import second_opinion
-from compiler.events import Began, BuildResult, Event, Finished, Log, Scored, StageStarted
+from compiler.events import Began, BuildResult, Estimated, Event, Finished, Log, Scored, StageStarted
 from compiler.evidence import Findings, describe, evidence_files
 from compiler.history import History
 from compiler.lengths import measure_lengths
@@ -55,6 +56,7 @@ async def build(request: BuildRequest, cast: Cast) -> AsyncGenerator[Event, None
     Raises:
         UserMistake: the request, the data, the metric or the disk; one sentence, before or while building.
         TargetMissed: after Finished, when the release is below what was asked.
+        OnlyEstimated: before the search, when the request wants no more.
         EngineError, ProgramError: as they are.
     """
     events: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -111,10 +113,7 @@ async def _build(request: BuildRequest, cast: Cast, report: Report) -> BuildResu
         kept = reserve(optimizer, known, shop.charges)
         refuse_unpriced(request.ceiling, kept)
         shop.spending.refuse_without_room(kept)
-        if estimated is not None:
-            report(estimated)
-            for line in describe_cut(request.ceiling, estimated):
-                report(Log(line))
+        _tell(estimated, request, report)
 
         report(StageStarted("optimise"))
         shop.spending.begin("optimise", kept)
@@ -160,6 +159,17 @@ def _load(request: BuildRequest, module: dspy.Module, report: Report) -> tuple[P
     for note in (*parts.notes, *duplicates.notes):
         report(Log(note))
     return parts, duplicates
+
+
+def _tell(expected: Estimated | None, request: BuildRequest, report: Report) -> None:
+    """What the build will take, before it takes it; ends it here where that was all that was wanted."""
+    if expected is not None:
+        report(expected)
+        for line in describe_cut(request.ceiling, expected):
+            report(Log(line))
+    if request.only_estimate:
+        unknown = "This optimiser can't tell what it will take; give it a ceiling. "
+        raise OnlyEstimated(f"{unknown if expected is None else ''}Nothing was built yet.")
 
 
 def _asked(request: BuildRequest, parts: Parts, cast: Cast) -> dict[str, Any]:

@@ -21,7 +21,16 @@ from compiler.lesson_files import Prepared, prepare_folder, prepare_rows
 from compiler.options import choice, console, read_flags
 from compiler.releases import find_release
 from compiler.request import DEFAULT_OPTIMIZER, BuildRequest, DataPaths
-from compiler.run import Asked, Memory, ModelChoice, check_request, follow, how_to_resume, require_dspy
+from compiler.run import (
+    Asked,
+    Memory,
+    ModelChoice,
+    check_begun,
+    check_request,
+    follow,
+    how_to_resume,
+    require_dspy,
+)
 from compiler.spending import Ceiling
 from compiler.terminal import say, show_result
 from programs.data import benchmark_rows, data_folder
@@ -150,6 +159,8 @@ class PedagogicalTrainer:
             state=settings.state,
             build_id=resume,
         )
+        if resume is not None:
+            check_begun(settings.state, resume)
         check_request(request)
         asked = Asked(
             request=request,

@@ -14,6 +14,7 @@
     │   │   └── HubUnreachable    no connection to a hub of models, or it broke
     │   ├── ReportUnavailable     what draws a build's report is not installed
     │   └── StateNotWritten       the disk is full or refuses
+    ├── OnlyEstimated             what it will take was told, and no more was wanted: exit code 0
     ├── SearchEnded               the search is over before it is through; what it found goes on being built
     ├── TargetMissed              built and released, but below what was asked: exit code 3
     ├── PromotionRefused          not shown to be better than the champion, or worse on a guard: exit code 3
@@ -83,6 +84,12 @@ class ReportUnavailable(UserMistake):
 
 class StateNotWritten(UserMistake):
     pass
+
+
+class OnlyEstimated(CompilerError):
+    """The first questions are answered and kept: the build goes on from here when it is resumed."""
+
+    exit_code: ClassVar[int] = 0
 
 
 class SearchEnded(CompilerError):

@@ -27,7 +27,7 @@ class DataPaths:
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """One build. `arguments` go to the optimiser by name; `build_id` of an interrupted build resumes it."""
+    """One build. `arguments` go to the optimiser by name; `build_id` of one that was begun resumes it."""
 
     program: Program
     data: DataPaths = field(default_factory=DataPaths)
@@ -44,6 +44,8 @@ class BuildRequest:
     """What 1,000 tokens of a candidate's prompt take from its dev score when candidates are compared."""
     keep_aliases: bool = False
     """Points no alias elsewhere; one that is not set yet is set all the same."""
+    only_estimate: bool = False
+    """Ends with OnlyEstimated, before the search begins."""
     tables: Path | None = None
     """Folder of the tables in which a program's rows look verses up."""
     releases: Path = Path("releases")

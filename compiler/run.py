@@ -10,11 +10,12 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from rich.console import Console
 
-from compiler.errors import TargetMissed, UserMistake
+from compiler.errors import OnlyEstimated, TargetMissed, UserMistake
 from compiler.events import Began, BuildResult, Event, Finished
 from compiler.request import BoundModel, BuildRequest, Cast
 from compiler.terminal import open_display, show_result
@@ -73,28 +74,28 @@ class Ended(NamedTuple):
     why: str | None = None
 
 
-def run_build(asked: Asked, out: Console, err: Console) -> int:
-    """The exit code of the build: 0 done, 3 below what was asked for, 130 interrupted.
+def run_build(asked: Asked, out: Console, err: Console, others: Sequence[Reader] = ()) -> Ended:
+    """Checks the request and runs the build: 0 done, 3 below what was asked for, 130 interrupted.
 
     Raises:
         CompilerError, EngineError, ProgramError: sentences for the user.
     """
     check_request(asked.request)
-    return follow_build(asked, out, err).code
+    return follow_build(asked, out, err, others)
 
 
-def follow_build(asked: Asked, out: Console, err: Console) -> Ended:
-    """Runs a build whose request was checked, and shows what it came to.
+def follow_build(asked: Asked, out: Console, err: Console, others: Sequence[Reader] = ()) -> Ended:
+    """Runs a build whose request was checked, and shows what it came to; `others` read its events too.
 
     Raises:
         CompilerError, EngineError, ProgramError: sentences for the user.
     """
     memory, ended = Memory(), Ended(0)
     try:
-        asyncio.run(follow(asked, memory, err))
+        asyncio.run(follow(asked, memory, err, others))
     except KeyboardInterrupt:
         ended = Ended(INTERRUPTED, None, how_to_resume(asked, memory))
-    except TargetMissed as error:
+    except (OnlyEstimated, TargetMissed) as error:
         ended = Ended(error.exit_code, None, str(error))
     if memory.result is not None and ended.code != INTERRUPTED:
         show_result(out, memory.result)
@@ -114,10 +115,7 @@ def check_request(request: BuildRequest) -> None:
     from compiler.optimizers.table import make_optimizer
     from compiler.rehearsal import check_fit, fields_needed
     from compiler.split import load_parts
-    from compiler.workshop import is_begun
 
-    if request.build_id is not None and not is_begun(request.state, request.build_id):
-        raise UserMistake(f"no build {request.build_id!r} to resume in {str(request.state / 'builds')!r}")
     make_optimizer(request.optimizer, request.arguments)
     with blamed_on(request.program):
         module = request.program.make_module()
@@ -127,7 +125,15 @@ def check_request(request: BuildRequest) -> None:
     check_fit(module, request.program, load_parts(request, fields_needed(module, request.program)))
 
 
-async def follow(asked: Asked, memory: Memory, err: Console) -> None:
+def check_begun(state: Path, build_id: str) -> None:
+    """Raises UserMistake where there is no build of that id to resume."""
+    from compiler.workshop import is_begun
+
+    if not is_begun(state, build_id):
+        raise UserMistake(f"no build {build_id!r} to resume in {str(state / 'builds')!r}")
+
+
+async def follow(asked: Asked, memory: Memory, err: Console, others: Sequence[Reader] = ()) -> None:
     """Runs a build whose request was checked; `memory` keeps what it comes to."""
     from compiler.build import build
     from engine.local import open_student
@@ -149,7 +155,7 @@ async def follow(asked: Asked, memory: Memory, err: Console) -> None:
         tracking = opened.enter_context(
             open_tracking(asked.mlflow_uri, asked.request.state, _tracked(asked.request), progress)
         )
-        readers: Sequence[Reader] = (memory, display, tracking)
+        readers: Sequence[Reader] = (memory, display, tracking, *others)
         events = await opened.enter_async_context(aclosing(build(asked.request, cast)))
         async for event in events:
             for reader in readers:

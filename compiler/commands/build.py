@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
+from compiler.event_file import open_event_file
 from compiler.options import choice, console, read_flags, rows, with_settings, with_tables
 from compiler.request import DEFAULT_OPTIMIZER, BuildRequest, DataPaths
-from compiler.run import Asked, ModelChoice, run_build
+from compiler.run import Asked, Ended, ModelChoice, Reader, check_begun, run_build
 from compiler.spending import Ceiling
 from compiler.students import run_builds
 from programs.loading import load_program
+
+_OF_ONE = {"resume": "goes on with", "build-id": "names", "estimate": "is of", "events": "writes about"}
 
 
 @click.command()
@@ -61,6 +65,11 @@ from programs.loading import load_program
 @click.option("--target", type=click.FloatRange(0, 1), help="Exit with 3 when the test score is lower.")
 @click.option("--gain", type=click.FloatRange(-1, 1), help="Exit with 3 when the gain is lower.")
 @click.option("--mlflow-uri", metavar="URI|off", help="MLflow server or store. [SQLite in .smallforge]")
+@click.option("--estimate", is_flag=True, help="Ask the first questions, tell what it will take, and end.")
+@click.option(
+    "--events", type=click.Path(path_type=Path), metavar="FILE", help="Append all events as JSON lines."
+)
+@click.option("--build-id", metavar="ID", help="What the build is called; one that was begun goes on.")
 @click.option("--resume", metavar="BUILD_ID", help="Go on with an interrupted build, its options repeated.")
 @with_tables
 @with_settings
@@ -69,6 +78,18 @@ def build(program: str, **flags: Any) -> None:
 
     PROGRAM is a name that `compiler programs` lists, or the path of a .py file.
     """
+    if flags["events"] is None:
+        sys.exit(_build(program, flags).code)
+    with open_event_file(flags["events"]) as events:
+        ended = _build(program, flags, (events,))
+        events.end(ended.code, () if ended.why is None else (ended.why,))
+    sys.exit(ended.code)
+
+
+def _build(program: str, flags: Mapping[str, Any], readers: Sequence[Reader] = ()) -> Ended:
+    students = flags["students"]
+    if len(students) > 1:
+        _check_students(students, flags)
     settings = read_flags(flags)
     compiling = settings.compiler
     max_usd = compiling.max_usd if flags["max_usd"] is None else flags["max_usd"]
@@ -86,9 +107,9 @@ def build(program: str, **flags: Any) -> None:
         tables=settings.tables,
         releases=settings.releases,
         state=settings.state,
-        build_id=flags["resume"],
+        build_id=_build_id(flags, settings.state),
+        only_estimate=flags["estimate"],
     )
-    students = flags["students"]
     asked = Asked(
         request=request,
         student=choice(flags, students[0]) if students else ModelChoice(settings),
@@ -98,13 +119,22 @@ def build(program: str, **flags: Any) -> None:
         again=_resuming(sys.argv[1:]),
     )
     if len(students) > 1:
-        _check_students(students, flags["resume"])
         each = {
             given: replace(asked, student=choice(flags, given), again=_resuming(sys.argv[1:], given))
             for given in students
         }
-        sys.exit(run_builds(each, console(), Console(stderr=True)))
-    sys.exit(run_build(asked, console(), Console(stderr=True)))
+        return Ended(run_builds(each, console(), Console(stderr=True)))
+    return run_build(asked, console(), Console(stderr=True), readers)
+
+
+def _build_id(flags: Mapping[str, Any], state: Path) -> str | None:
+    resumed: str | None = flags["resume"]
+    called: str | None = flags["build_id"]
+    if resumed and called:
+        raise click.UsageError("--resume and --build-id both name a build; keep one of them")
+    if resumed:
+        check_begun(state, resumed)
+    return resumed or called
 
 
 def _arguments(pairs: Sequence[str]) -> dict[str, object]:
@@ -123,12 +153,13 @@ def _arguments(pairs: Sequence[str]) -> dict[str, object]:
     return arguments
 
 
-def _check_students(students: Sequence[str], resumed: str | None) -> None:
-    if resumed is not None:
-        raise click.UsageError(
-            f"--resume goes on with one build, and {len(students)} students were named; "
-            "name the one whose build it is"
-        )
+def _check_students(students: Sequence[str], flags: Mapping[str, Any]) -> None:
+    for option in _OF_ONE:
+        if flags[option.replace("-", "_")]:
+            raise click.UsageError(
+                f"--{option} {_OF_ONE[option]} one build, and {len(students)} students were named; "
+                "name the one whose build it is"
+            )
     twice = [given for given in dict.fromkeys(students) if students.count(given) > 1]
     if twice:
         raise click.UsageError(f"student {twice[0]!r} is named twice; name each once")
@@ -136,7 +167,7 @@ def _check_students(students: Sequence[str], resumed: str | None) -> None:
 
 def _resuming(arguments: Sequence[str], student: str | None = None) -> Callable[[str], str]:
     """How this command goes on with the build of an id: itself with --resume, for this student alone."""
-    kept = _without(arguments, "--resume")
+    kept = _without(_without(arguments, "--resume"), "--build-id")
     if student is not None:
         kept = [*_without(kept, "--student"), "--student", student]
     return lambda build_id: shlex.join(["compiler", *kept, "--resume", build_id])
