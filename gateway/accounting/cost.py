@@ -6,12 +6,13 @@ that a run of the program asks.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
 from engine.client import Usage
 from engine.prices import token_cost
-from gateway.accounting.trace import Trace
+from gateway.accounting.trace import Asking, Step, StepTracer, Trace
 from gateway.protocol import TokenCounts
 from gateway.students import ServedStudent
 
@@ -27,14 +28,22 @@ class MeteredStudent:
     """The student of one request, over all its runs. `max_tokens` bounds the completion tokens of each run.
 
     Calls may run at the same time: `seconds` is while at least one did. `tokens` is None where the engine
-    counted none of them, `trace` where nobody asked for the steps.
+    counted none of them, `trace` where the client did not ask for the steps, `tracer` where the operator
+    does not.
     """
 
     __slots__ = (
-        "_busy", "_since", "calls", "max_tokens", "runs", "seconds", "served", "tokens", "trace", "usd",
+        "_busy", "_since", "calls", "max_tokens", "runs", "seconds", "served", "tokens", "trace", "tracer",
+        "usd",
     )  # fmt: skip
 
-    def __init__(self, served: ServedStudent, max_tokens: int | None, trace: Trace | None = None) -> None:
+    def __init__(
+        self,
+        served: ServedStudent,
+        max_tokens: int | None,
+        trace: Trace | None = None,
+        tracer: StepTracer | None = None,
+    ) -> None:
         self.served = served
         self.max_tokens = max_tokens
         self.runs = 0
@@ -43,6 +52,7 @@ class MeteredStudent:
         self.usd: float | None = 0.0
         self.tokens: TokenCounts | None = None
         self.trace = trace
+        self.tracer = tracer
         self._busy, self._since = 0, 0.0
 
     def wait(self) -> None:
@@ -61,6 +71,22 @@ class MeteredStudent:
         self.calls += 1
         meter = self.served.meter
         return Mark(perf_counter(), meter.start() if meter is not None else 0.0)
+
+    def step(
+        self,
+        run: int,
+        messages: Sequence[object],
+        params: Mapping[str, object],
+        *,
+        streams: bool = False,
+    ) -> Step | None:
+        """Where the call that is made now is written down; None where nobody reads that."""
+        if self.trace is None and self.tracer is None:
+            return None
+        step = Step(run, None) if self.trace is None else self.trace.begin(run, messages)
+        if self.tracer is not None:
+            step.span = self.tracer.begin(Asking(self.served, messages, params, streams))
+        return step
 
     def book(self, mark: Mark, usage: Usage | None) -> float | None:
         """Counts what a call took; gives its cost in USD, None where that can't be known."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from time import perf_counter
 
 from engine.client import Delta, Reply, Usage
-from engine.errors import EngineUnreachable
+from engine.errors import EngineError, EngineUnreachable
 from gateway.accounting.cost import Mark, MeteredStudent
 from gateway.accounting.trace import Step
 
@@ -36,15 +36,15 @@ class MeteredRun:
             return Reply("", "", "length", None, client.model)
         params, promised = self._bounded(self._seeded(params))
         usage: Usage | None = None
-        mark, step = student.start(), self._step(messages)
+        mark, step = student.start(), student.step(self._number, messages, params)
         student.wait()
         try:
             reply = await client.complete(messages, params)
             usage = reply.usage
             if step is not None:
                 step.reply, step.finish_reason = reply.text, reply.finish_reason
-        except EngineUnreachable:
-            student.served.suspect.set()
+        except BaseException as error:
+            self._note(error, step)
             raise
         finally:
             student.stop_waiting()
@@ -62,7 +62,7 @@ class MeteredRun:
         params, promised = self._bounded(self._seeded(params))
         usage: Usage | None = None
         deltas = student.served.student.client.stream(messages, params)
-        mark, step = student.start(), self._step(messages)
+        mark, step = student.start(), student.step(self._number, messages, params, streams=True)
         student.wait()
         try:
             async for delta in deltas:
@@ -70,13 +70,14 @@ class MeteredRun:
                 if step is not None:
                     step.reply += delta.text
                     step.finish_reason = delta.finish_reason or step.finish_reason
+                    step.first = perf_counter() - mark.time if step.first is None else step.first
                 student.stop_waiting()
                 try:
                     yield delta
                 finally:
                     student.wait()
-        except EngineUnreachable:
-            student.served.suspect.set()
+        except BaseException as error:
+            self._note(error, step)
             raise
         finally:
             student.stop_waiting()
@@ -84,13 +85,15 @@ class MeteredRun:
             self._promised -= promised
             self._book(mark, usage, step)
 
+    def _note(self, error: BaseException, step: Step | None) -> None:
+        if isinstance(error, EngineUnreachable):
+            self._student.served.suspect.set()
+        if step is not None:
+            step.error = error.reason if isinstance(error, EngineError) else type(error).__name__
+
     def _is_used_up(self) -> bool:
         bound = self._student.max_tokens
         return bound is not None and self._completion + self._promised >= bound
-
-    def _step(self, messages: Sequence[object]) -> Step | None:
-        trace = self._student.trace
-        return None if trace is None else trace.begin(self._number, messages)
 
     def _book(self, mark: Mark, usage: Usage | None, step: Step | None) -> None:
         if usage is not None:
@@ -98,6 +101,8 @@ class MeteredRun:
         usd = self._student.book(mark, usage)
         if step is not None:
             step.seconds, step.usage, step.usd = perf_counter() - mark.time, usage, usd
+            if step.span is not None:
+                step.span.ended(step)
 
     def _bounded(self, params: Mapping[str, object]) -> tuple[Mapping[str, object], int]:
         """The parameters within the bound, and how many tokens they promise."""

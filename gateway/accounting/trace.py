@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import orjson
 
 from engine.client import Usage
 from gateway.protocol import TokenCounts
 
+if TYPE_CHECKING:
+    from gateway.students import ServedStudent
+
+
+class Asking(NamedTuple):
+    """A call that is about to be made; `messages` is None where nobody here reads them."""
+
+    student: ServedStudent
+    messages: Sequence[object] | None
+    params: Mapping[str, object]
+    streams: bool = False
+    operation: str = "chat"
+
+
+class StepSpan(Protocol):
+    """Follows one call to its end."""
+
+    def ended(self, step: Step) -> None: ...
+
+
+class StepTracer(Protocol):
+    """Follows the calls of one request while they run."""
+
+    def begin(self, asking: Asking) -> StepSpan: ...
+
 
 @dataclass(slots=True)
 class Step:
-    """One call; what its end brings stays None where it failed or was given up."""
+    """One call; what its end brings stays None where it failed or was given up.
+
+    `first` is the time to the first piece of a stream, `error` a word for how it failed, `span` who follows
+    the call elsewhere.
+    """
 
     run: int
     messages: Any
@@ -23,6 +52,9 @@ class Step:
     usd: float | None = None
     finish_reason: str | None = None
     reply: str = ""
+    first: float | None = None
+    error: str | None = None
+    span: StepSpan | None = None
 
     def as_dict(self, with_texts: bool) -> dict[str, Any]:
         usage = self.usage
