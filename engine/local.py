@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from engine import lmstudio
 from engine.client import EngineClient, ModelCard
@@ -23,6 +23,7 @@ from engine.model_files import find_model
 from engine.running import running_engines
 from engine.serving import Serve, serving
 from engine.settings import EngineSettings, Settings, resolve_student
+from engine.waiting import DEFAULT_TIMEOUTS, Timeouts
 
 Progress = Callable[[str], None]
 
@@ -40,13 +41,16 @@ class Student:
 
 @asynccontextmanager
 async def open_student(
-    settings: Settings, name: str | None = None, progress: Progress = print
+    settings: Settings, name: str | None = None, progress: Progress = print, *, only: str | None = None
 ) -> AsyncIterator[Student]:
     """The student by its logical name, until the block ends; None is the one that the settings mean.
 
+    `only` is which of its engine's URLs is meant; without, it is the first that answers.
     Raises EngineError: nothing answers there, the name is unknown, no engine is installed or none starts.
     """
     engine = resolve_student(settings, name)
+    if engine is not None and only is not None:
+        engine = replace(engine, urls=(only,))
     async with AsyncExitStack() as opened:
         weights = None
         if engine is None or _is_local(engine):
@@ -99,7 +103,8 @@ async def connect(engine: EngineSettings) -> tuple[EngineClient, list[ModelCard]
     """
     failure: EngineError | None = None
     for url in engine.urls:
-        client = EngineClient(url, engine.model or "", key=engine.key)
+        timeouts = _timeouts(DEFAULT_TIMEOUTS, engine)
+        client = EngineClient(url, engine.model or "", key=engine.key, timeouts=timeouts)
         try:
             cards = await client.models()
         except EngineError as exc:
@@ -110,12 +115,16 @@ async def connect(engine: EngineSettings) -> tuple[EngineClient, list[ModelCard]
             continue
         if engine.kind == "lmstudio" or lmstudio.is_lmstudio(cards):
             await client.close()
-            client = EngineClient(
-                url, client.model, key=engine.key, timeouts=lmstudio.PATIENT, same_model=True
-            )
+            timeouts = _timeouts(lmstudio.PATIENT, engine)
+            client = EngineClient(url, client.model, key=engine.key, timeouts=timeouts, same_model=True)
         return client, cards
     assert failure is not None, "a server has at least one URL"
     raise failure
+
+
+def _timeouts(usual: Timeouts, engine: EngineSettings) -> Timeouts:
+    said = {phase: seconds for phase, seconds in asdict(engine.timeouts).items() if seconds is not None}
+    return replace(usual, **said)
 
 
 async def _connected(
