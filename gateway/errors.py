@@ -11,6 +11,7 @@
     ├── SchemaBroken          502  the outputs are not as the request's own schema asks
     ├── RunTooLong            504  the program took more steps or time than one answer may
     ├── SearchFailed          502  what the program searches can't be searched now
+    ├── StoreUnavailable      503  the gateway's database can't be asked now
     ├── UpstreamFailed        what an engine's error becomes; see `UPSTREAM`
     └── InternalFault         500  ours; the details are in the log only
 
@@ -132,6 +133,13 @@ class SchemaBroken(GatewayError):
     status = 502
     type = "server_error"
     code = "program_output_invalid"
+
+
+class StoreUnavailable(GatewayError):
+    status = 503
+    type = "server_error"
+    code = "database_unavailable"
+    retry = True
 
 
 class RunTooLong(GatewayError):
