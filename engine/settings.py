@@ -15,6 +15,7 @@ from typing import Literal
 
 from engine.errors import EngineNotFound
 from engine.providers import KEY_VARIABLES, provider_of
+from engine.settings_console import ConsoleSettings
 from engine.settings_fleet import FleetSettings, TimeoutSettings
 from engine.settings_limits import LimitSettings, limits_from
 from engine.settings_programs import ProgramSettings, programs_from
@@ -147,6 +148,7 @@ class Settings:
     """What the gateway does with each program's requests, where it isn't the usual."""
     gateway: GatewaySettings = GatewaySettings()
     compiler: CompilerSettings = CompilerSettings()
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     keys: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -177,6 +179,7 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
             telemetry=TelemetrySettings(**found.gateway.telemetry.model_dump()),
             **found.gateway.model_dump(exclude={"telemetry"}),
         ),
+        console=ConsoleSettings(**found.console.model_dump()),
         limits=limits_from(found.limits),
         programs=programs_from(found.programs),
         compiler=CompilerSettings(

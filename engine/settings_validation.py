@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from engine.errors import SettingsInvalid
 from engine.settings_access import access_mistakes
+from engine.settings_console import Console, console_mistakes
 from engine.settings_fleet import Fleet, Timeouts, fleet_mistakes
 from engine.settings_limits import Limit, limits_mistakes
 from engine.settings_programs import ProgramTable, programs_mistakes
@@ -117,6 +118,7 @@ class Top(_Table):
     programs: dict[str, ProgramTable] = {}
     gateway: Gateway = Gateway()
     compiler: Compiler = Compiler()
+    console: Console = Console()
 
 
 def validated(sources: Sources) -> Top:
@@ -131,6 +133,7 @@ def validated(sources: Sources) -> Top:
         *_origin_mistakes(top.gateway),
         *telemetry_mistakes(top.gateway.telemetry),
         *access_mistakes(top.gateway.database),
+        *console_mistakes(top.console),
         *limits_mistakes(top.limits, top.gateway.redis, top.gateway.workers),
         *programs_mistakes(top.programs, {*top.students, *top.teachers}),
         *_binding_mistakes(top, sources),
@@ -257,6 +260,7 @@ def _known_names(place: tuple[int | str, ...]) -> list[str]:
         "engines": Engine,
         "students": Bound,
         "teachers": Bound,
+        "console": Console,
         "limits": Limit,
         "programs": ProgramTable,
         "gateway": Gateway,
