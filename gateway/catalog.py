@@ -9,42 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
 
 from engine.fingerprint import Fingerprint
 from gateway.accounting.evidence import Measured, read_measured
+from gateway.canary.split import Split
 from gateway.conversation import Conversation
 from gateway.errors import Header, ModelUnavailable, ModelUnknown
 from gateway.executors import AS_DECLARED, EXECUTORS, Bounds
 from gateway.metrics import Metrics, ReleaseMetrics
+from gateway.releases_folder import ProgramFolder, look_at_releases
 from gateway.students import ServedStudent, Students
+from gateway.visit import Visit
 from programs.aliases import Aliases, read_aliases
+from programs.canary import Canary, read_canary
 from programs.errors import DataInvalid, ProgramError, ReleaseError, ReleaseInvalid
 from programs.execution import Executor
 from programs.output_pattern import output_pattern
-from programs.release import FILES, Identity, Release, read_release
+from programs.release import Identity, Release, read_release
 from programs.scripture import Tables, open_tables
 from programs.tool_calls import ToolFields, calls_checks, tool_fields
 from programs.verses import AddVerses, verse_adder_from
 
 _log = logging.getLogger(__name__)
-_VERSION = re.compile(r"[0-9a-f]{12}")
-
-Stamp = tuple[object, ...]
-"""Modification times and sizes; equal stamps mean that nothing has to be read again."""
-
-
-class ProgramFolder(NamedTuple):
-    """What a look at one program's folder shows without opening a file."""
-
-    aliases: Stamp
-    versions: Mapping[str, Stamp]
 
 
 @dataclass(frozen=True)
@@ -89,12 +79,16 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Served:
-    """What a model name means now. `student` is set exactly where `unavailable` is None."""
+    """What a model name means now. `student` is set exactly where `unavailable` is None.
+
+    `split` says to which requests it means another release.
+    """
 
     model: str
     loaded: Loaded
     student: ServedStudent | None
     unavailable: ModelUnavailable | None
+    split: Split | None = None
     headers: tuple[Header, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -126,11 +120,12 @@ class Catalog:
         self._folders: Mapping[str, ProgramFolder] = {}
         self._loaded: dict[tuple[str, str], Loaded] = {}
         self._aliases: dict[str, Aliases] = {}
+        self._canaries: dict[str, Canary | None] = {}
         self._students_seen = -1
         self._judged: dict[str, ModelUnavailable | None] = {}  # one verdict for all names of a release
 
-    def find(self, model: str) -> tuple[Runnable, Served, ServedStudent]:
-        """The release behind a model name and the student it runs on.
+    def find(self, model: str, visit: Visit) -> tuple[Runnable, Served, ServedStudent]:
+        """The release behind a model name, for this visitor, and the student it runs on.
 
         Raises:
             ModelUnknown: nothing has that name.
@@ -139,6 +134,8 @@ class Catalog:
         served = self.models.get(model)
         if served is None:
             raise self.unknown(model)
+        if served.split is not None:
+            served = served.split.chosen(served, visit)
         if served.student is None or served.loaded.runnable is None:
             assert served.unavailable is not None, "what has no student is unavailable"
             # A new one each time: an error collects tracebacks as it is raised.
@@ -147,7 +144,7 @@ class Catalog:
 
     async def refresh(self) -> None:
         """Takes in what changed on disk or about the students since the last call."""
-        folders = await asyncio.to_thread(_look, self._root)
+        folders = await asyncio.to_thread(look_at_releases, self._root)
         if folders is None or (folders == self._folders and self._students.changes == self._students_seen):
             return
         await asyncio.to_thread(self._read_changes, folders)
@@ -167,6 +164,15 @@ class Catalog:
     def ready(self) -> bool:
         return any(served.unavailable is None for served in self.models.values())
 
+    def splits(self) -> Mapping[str, Split]:
+        """The canaries that run, by the model's name."""
+        return {name: served.split for name, served in self.models.items() if served.split is not None}
+
+    def withdraw(self, program: str) -> None:
+        """Gives all requests back to the champion, whatever the canary's file says until it changes."""
+        self._canaries[program] = None
+        self.models = {**self.models, program: replace(self.models[program], split=None)}
+
     def _read_changes(self, folders: Mapping[str, ProgramFolder]) -> None:
         for program, folder in folders.items():
             before = self._folders.get(program)
@@ -175,6 +181,8 @@ class Catalog:
                     self._load(program, version)
             if before is None or before.aliases != folder.aliases:
                 self._read_aliases(program)
+            if before is None or before.canary != folder.canary:
+                self._read_canary(program)
         for program in self._aliases.keys() - folders.keys():
             del self._aliases[program]
         gone = [key for key in self._loaded if key[0] not in folders]
@@ -221,6 +229,17 @@ class Catalog:
         except ReleaseError as error:
             _log.error("the aliases of %r are refused, the former ones stay: %s", program, error)
 
+    def _read_canary(self, program: str) -> None:
+        try:
+            canary = self._canaries[program] = read_canary(self._root / program)
+        except (ReleaseError, OSError) as error:
+            _log.error("the canary of %r is refused, the former one stays: %s", program, error)
+            return
+        if canary is not None:
+            _log.info(
+                "%s@%s gets %g %% of the requests for %r", program, canary.version, canary.weight, program
+            )
+
     def _names(self) -> Iterator[tuple[str, Served]]:
         for program, version in self._loaded:
             if version in self._folders[program].versions:
@@ -229,7 +248,8 @@ class Catalog:
         for program, aliases in self._aliases.items():
             for name, target in ((program, aliases.champion), (f"{program}@candidate", aliases.candidate)):
                 if target is not None:
-                    yield name, self._serve_alias(name, program, target)
+                    served = self._serve_alias(name, program, target)
+                    yield name, self._with_split(served) if name == program else served
 
     def _serve_alias(self, name: str, program: str, version: str) -> Served:
         """What an alias points at, or, where that can't run, what it meant before."""
@@ -242,6 +262,22 @@ class Catalog:
             return wanted
         _log.error("%r goes on serving %s: %s", name, kept.loaded.version, wanted.unavailable)
         return kept
+
+    def _with_split(self, champion: Served) -> Served:
+        """The champion, with a share of its requests for the canary if that can take them."""
+        program = champion.loaded.program
+        canary = self._canaries.get(program)
+        if canary is None or not canary.weight or canary.version == champion.loaded.version:
+            return champion
+        candidate = self._serve(champion.model, program, canary.version)
+        pair = champion.loaded.runnable, candidate.loaded.runnable
+        if champion.unavailable is not None or candidate.unavailable is not None:
+            _log.error("the canary of %r gets no requests: %s", program, candidate.unavailable)
+            return champion
+        if pair[0] is None or pair[1] is None or (pair[0].tools is None) != (pair[1].tools is None):
+            _log.error("the canary of %r gets no requests: only one of the two declares tools", program)
+            return champion
+        return replace(champion, split=Split(canary, candidate))
 
     def _serve(self, name: str, program: str, version: str) -> Served:
         absent = ModelUnavailable(f"Release {program}@{version} is not in the releases folder.")
@@ -303,34 +339,3 @@ def _streams(release: Release, executor: Executor) -> bool:
         return bool(getattr(executor, "streams", False))
     unchecked = form is not None and not form.checks and not calls_checks(form.inputs, form.outputs)
     return release.identity.kind in ("plan", "neighbours") and unchecked
-
-
-def _look(root: Path) -> Mapping[str, ProgramFolder] | None:
-    """The stamps of everything under the releases folder; None while it can't be read whole."""
-    if not root.is_dir():
-        return {}
-    try:
-        programs = [entry for entry in os.scandir(root) if _is_folder(entry)]
-        return {entry.name: _look_at(entry.path) for entry in programs}
-    except OSError as error:
-        _log.warning("the releases folder can't be read now, what was read before stays: %s", error)
-        return None
-
-
-def _look_at(path: str) -> ProgramFolder:
-    versions = [e for e in os.scandir(path) if _is_folder(e) and _VERSION.fullmatch(e.name)]
-    names = ("release.json", *FILES.values(), "evidence")
-    stamps = {e.name: tuple(_stamp(os.path.join(e.path, name)) for name in names) for e in versions}
-    return ProgramFolder(_stamp(os.path.join(path, "aliases.json")), stamps)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
-
-
-def _stamp(path: str) -> Stamp:
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return ()
-    return (found.st_mtime_ns, found.st_size, found.st_ino)

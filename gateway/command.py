@@ -20,6 +20,7 @@ import click
 
 from engine.errors import EngineError, SettingsInvalid
 from engine.settings import LOOPBACK, Settings, read_settings
+from gateway.canary.command import canary
 from gateway.logs import set_up_logs
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ _log = logging.getLogger(__name__)
 @click.group()
 def main() -> None:
     """Serve compiled programs as OpenAI-compatible models."""
+
+
+main.add_command(canary)
 
 
 @main.command()

@@ -65,6 +65,9 @@ def model_card(served: Served) -> Card:
         "available": served.unavailable is None,
         "reason": served.unavailable.message if served.unavailable is not None else None,
     }
+    if served.split is not None:
+        canary = served.split.canary
+        about["canary"] = {"release": f"{served.loaded.program}@{canary.version}", "weight": canary.weight}
     if runnable is not None:
         about |= _form(runnable) | _measured(runnable.measured)
     return {

@@ -130,6 +130,10 @@ class Metrics:
             server.server_close()
             _join(thread)
 
+    def counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        """One that a part of the gateway brings along, where that part is configured."""
+        return self._counter(name, text, labels)
+
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return Counter(name, text, labels, registry=self._own)
 

@@ -150,7 +150,7 @@ class Programs:
         return ProgramErrand(call, ResponsesSpeech(repeated), self._rules.strict)
 
     def _call(self, id: str, request: ChatRequest, visit: Visit) -> Call:
-        runnable, served, student = self._catalog.find(request.model)
+        runnable, served, student = self._catalog.find(request.model, visit)
         metered = MeteredStudent(student, request.max_tokens, self._trace(visit.headers))
         return Call(id, visit.started, request, runnable, served, metered, constrain=self._rules.constrain)
 

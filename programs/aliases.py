@@ -1,26 +1,18 @@
-"""Which release of a program answers to `champion` and `candidate`, and how that moved.
-
-One small file per program, replaced atomically; a reader sees the old or the new, never half. Moves are made
-one after the other, whichever process makes them, so that none is lost.
-"""
+"""Which release of a program answers to `champion` and `candidate`, and how that moved."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from programs.errors import ReleaseInvalid, ReleaseNotFound, ReleaseNotWritten
+from programs.errors import ReleaseInvalid, ReleaseNotFound
+from programs.program_folder import alone, replace_file
 
 Alias = Literal["champion", "candidate"]
 _VERSION = re.compile(r"[0-9a-f]{12}")
@@ -76,14 +68,15 @@ def move_alias(program_folder: Path, alias: Alias, version: str, reason: str) ->
     """Points an alias at a version that is there; does nothing when it already is."""
     if not _VERSION.fullmatch(version) or not (program_folder / version).is_dir():
         raise ReleaseNotFound(f"{program_folder.name!r} has no release {version!r}")
-    with _alone(program_folder):
+    path = program_folder / "aliases.json"
+    with alone(path):
         old = read_aliases(program_folder)
         previous = getattr(old, alias)
         if previous == version:
             return old
         move = Move(alias, version, previous, datetime.now(UTC).isoformat(timespec="seconds"), reason)
         new = Aliases(**{**asdict(old), alias: version, "moves": (*old.moves, move)})
-        _replace(program_folder / "aliases.json", json.dumps(asdict(new), indent=2))
+        replace_file(path, json.dumps(asdict(new), indent=2))
     return new
 
 
@@ -98,29 +91,3 @@ def previous_champion(program_folder: Path) -> str:
         if move.alias == "champion" and move.version == aliases.champion and move.previous:
             return move.previous
     raise ReleaseNotFound(f"{program_folder.name!r} has no earlier champion to go back to")
-
-
-@contextmanager
-def _alone(program_folder: Path) -> Iterator[None]:
-    """While no other process moves an alias of the program."""
-    path = program_folder / ".aliases.lock"
-    with ExitStack() as holding:
-        try:
-            # Of the user alone: a lock that others can take is one that they can keep.
-            holding.enter_context(FileLock(path, mode=0o600))
-        except OSError as error:
-            raise ReleaseNotWritten(f"can't write {str(path)!r}: {error.strerror}") from error
-        yield
-
-
-def _replace(path: Path, text: str) -> None:
-    try:
-        handle, draft = tempfile.mkstemp(prefix=".aliases-", dir=path.parent)
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except OSError as error:
-        raise ReleaseNotWritten(f"can't write {str(path)!r}: {error.strerror}") from error

@@ -4,6 +4,7 @@
                                  plan.json      or neighbours.json, ensemble.json; interpreted, state.json
                                  evidence/<build-id>/...   what was measured; never changes the version
     releases/<program>/aliases.json             champion, candidate and how they moved
+    releases/<program>/canary.json              which release gets a share of the champion's requests
 
 Everything read here is checked against its digest; nothing read here is ever executed.
 """

@@ -1,0 +1,130 @@
+"""Watches the canaries that run, and ends those that break a guard.
+
+Each worker judges by the requests that it answered itself. The first that finds a guard broken writes it
+beside the aliases, where all workers, and all gateways that serve the same folder, see it within a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from gateway.canary.guards import Answer, Broken, Tally, judge
+from gateway.canary.split import Split
+from gateway.catalog import Catalog
+from gateway.errors import OutputInvalid
+from gateway.metrics import Metrics
+from gateway.program_errand import ProgramErrand
+from gateway.visit import Visit
+from programs.canary import Canary, roll_back_canary
+from programs.errors import ReleaseError
+
+_log = logging.getLogger(__name__)
+_MOST_ANSWERS = 10_000  # of each release; a window of more holds the newest
+
+Clock = Callable[[], float]
+
+
+def _answers() -> deque[Answer]:
+    return deque(maxlen=_MOST_ANSWERS)
+
+
+@dataclass
+class Trial:
+    """What was seen of one canary against one champion."""
+
+    canary: Canary
+    against: str
+    champion: deque[Answer] = field(default_factory=_answers)
+    candidate: deque[Answer] = field(default_factory=_answers)
+    changed: bool = False
+
+    def goes_on(self, canary: Canary, against: str) -> bool:
+        ours = (self.canary.version, self.canary.started, self.against)
+        return ours == (canary.version, canary.started, against)
+
+    def broken(self, now: float) -> Broken | None:
+        """The guard that is broken by what was answered within the window."""
+        if not self.changed:
+            return None
+        self.changed = False
+        for answers in (self.champion, self.candidate):
+            while answers and answers[0].at < now - self.canary.guards.window:
+                answers.popleft()
+        return judge(self.canary.guards, Tally.of(self.champion), Tally.of(self.candidate))
+
+
+class Watch:
+    """An observer of all requests; `look` is called again and again by the gateway's lifespan."""
+
+    def __init__(self, catalog: Catalog, metrics: Metrics, releases: Path, clock: Clock = monotonic) -> None:
+        self._catalog = catalog
+        self._metrics = metrics
+        self._releases = releases
+        self._clock = clock
+        self._trials: dict[str, Trial] = {}
+
+    def finished(self, visit: Visit) -> None:
+        errand = visit.errand
+        trial = self._trials.get(errand.model) if errand is not None else None
+        if trial is None or not isinstance(errand, ProgramErrand) or not _judges(visit, errand):
+            return
+        unparseable = isinstance(visit.error, OutputInvalid)
+        answer = Answer(self._clock(), visit.status != 200 and not unparseable, unparseable, visit.seconds)
+        if errand.call.runnable.identity.version == trial.canary.version:
+            trial.candidate.append(answer)
+            trial.changed = True
+        else:
+            trial.champion.append(answer)
+
+    async def look(self) -> None:
+        """Takes in which canaries run, and ends those that broke a guard."""
+        splits = self._catalog.splits()
+        for program in self._trials.keys() - splits.keys():
+            del self._trials[program]
+        for program, split in splits.items():
+            broken = self._trial(program, split).broken(self._clock())
+            if broken is not None:
+                await self._roll_back(program, split.canary, broken)
+
+    def _trial(self, program: str, split: Split) -> Trial:
+        against = self._catalog.models[program].loaded.version
+        trial = self._trials.get(program)
+        if trial is None or not trial.goes_on(split.canary, against):
+            trial = self._trials[program] = Trial(split.canary, against)
+        trial.canary = split.canary  # its weight or its guards may have changed
+        return trial
+
+    async def _roll_back(self, program: str, canary: Canary, broken: Broken) -> None:
+        # This worker stops at once; the file is for all the others.
+        self._catalog.withdraw(program)
+        del self._trials[program]
+        name = f"{program}@{canary.version}"
+        try:
+            first = await asyncio.to_thread(
+                roll_back_canary, self._releases / program, canary, broken.guard, broken.reason
+            )
+        except ReleaseError as error:
+            _log.critical(
+                "the canary of %s is rolled back in this worker only (%s), because %s",
+                name, broken.reason, error,
+            )  # fmt: skip
+            first = True
+        if first:
+            self._metrics.canary_rollbacks.labels(program, canary.version, broken.guard).inc()
+            _log.error("the canary of %s is rolled back: %s", name, broken.reason)
+
+
+def _judges(visit: Visit, errand: ProgramErrand) -> bool:
+    """Whether how a request ended says something of its release: not where the client, or a limit, ended it,
+    nor where the answer was there before.
+    """
+    if visit.status == 200:
+        return errand.account.student.calls > 0
+    too_long = visit.error is not None and visit.error.code == "context_length_exceeded"
+    return visit.status >= 500 or too_long
