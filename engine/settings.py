@@ -21,6 +21,7 @@ from engine.settings_limits import LimitSettings, limits_from
 from engine.settings_programs import ProgramSettings, programs_from
 from engine.settings_sources import read_sources
 from engine.settings_telemetry import LogFormat, TelemetrySettings
+from engine.settings_traffic import TrafficSettings
 from engine.settings_validation import validated
 
 EngineKind = Literal["vllm", "lmstudio", "openai"]
@@ -99,6 +100,7 @@ class GatewaySettings:
     limits_fail_open: bool = False
     """Whether requests are served, uncounted, while that Redis is gone."""
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    traffic: TrafficSettings = field(default_factory=TrafficSettings)
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,8 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
         teachers={name: Binding(name, it.engine, it.model) for name, it in found.teachers.items()},
         gateway=GatewaySettings(
             telemetry=TelemetrySettings(**found.gateway.telemetry.model_dump()),
-            **found.gateway.model_dump(exclude={"telemetry"}),
+            traffic=TrafficSettings(**found.gateway.traffic.model_dump()),
+            **found.gateway.model_dump(exclude={"telemetry", "traffic"}),
         ),
         console=ConsoleSettings(**found.console.model_dump()),
         limits=limits_from(found.limits),

@@ -19,6 +19,7 @@ from engine.settings_limits import Limit, limits_mistakes
 from engine.settings_programs import ProgramTable, programs_mistakes
 from engine.settings_sources import Sources
 from engine.settings_telemetry import LogFormat, Telemetry, telemetry_mistakes
+from engine.settings_traffic import Traffic, traffic_mistakes
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -82,6 +83,7 @@ class Gateway(_Table):
     redis: str | None = None
     limits_fail_open: bool = False
     telemetry: Telemetry = Telemetry()
+    traffic: Traffic = Traffic()
 
 
 class Guards(_Table):
@@ -132,6 +134,7 @@ def validated(sources: Sources) -> Top:
         *_expose_mistakes(top),
         *_origin_mistakes(top.gateway),
         *telemetry_mistakes(top.gateway.telemetry),
+        *traffic_mistakes(top.gateway.traffic),
         *access_mistakes(top.gateway.database),
         *console_mistakes(top.console),
         *limits_mistakes(top.limits, top.gateway.redis, top.gateway.workers),
@@ -271,6 +274,8 @@ def _known_names(place: tuple[int | str, ...]) -> list[str]:
         table = Guards
     if len(place) == 3 and place[0] == "engines":
         return sorted((Fleet if place[2] == "fleet" else Timeouts).model_fields)
+    if place == ("gateway", "traffic"):
+        return sorted(Traffic.model_fields)
     if place == ("gateway", "telemetry"):
         return sorted(Telemetry.model_fields)
     return sorted(table.model_fields)
