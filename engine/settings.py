@@ -15,6 +15,7 @@ from typing import Literal
 
 from engine.errors import EngineNotFound
 from engine.providers import KEY_VARIABLES, provider_of
+from engine.settings_access import CapSettings
 from engine.settings_console import ConsoleSettings
 from engine.settings_fleet import FleetSettings, TimeoutSettings
 from engine.settings_limits import LimitSettings, limits_from
@@ -95,6 +96,15 @@ class GatewaySettings:
     """Whether each request has a line in the log; one that failed always has."""
     database: str = field(default="gateway.db", repr=False)
     """A file of SQLite or the URL of a PostgreSQL server; used by what needs one, and made by it."""
+    pepper: str | None = field(default=None, repr=False)
+    pepper_file: Path = Path("gateway.pepper")
+    """The secret under which keys are digested: itself, or the file that has it."""
+    open: bool = False
+    """Whether others than this machine may ask though there are no keys."""
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 0
+    """Where admins make and revoke keys over HTTP; 0 is nowhere."""
+    caps: CapSettings = field(default_factory=CapSettings)
     redis: str | None = field(default=None, repr=False)
     """Where several gateways and workers count together; its address may hold a password."""
     limits_fail_open: bool = False
@@ -180,7 +190,8 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
         gateway=GatewaySettings(
             telemetry=TelemetrySettings(**found.gateway.telemetry.model_dump()),
             traffic=TrafficSettings(**found.gateway.traffic.model_dump()),
-            **found.gateway.model_dump(exclude={"telemetry", "traffic"}),
+            caps=CapSettings(**found.gateway.caps.model_dump()),
+            **found.gateway.model_dump(exclude={"telemetry", "traffic", "caps"}),
         ),
         console=ConsoleSettings(**found.console.model_dump()),
         limits=limits_from(found.limits),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from engine.errors import SettingsInvalid
-from engine.settings_access import access_mistakes
+from engine.settings_access import Caps, access_mistakes
 from engine.settings_console import Console, console_mistakes
 from engine.settings_fleet import Fleet, Timeouts, fleet_mistakes
 from engine.settings_limits import Limit, limits_mistakes
@@ -80,6 +80,12 @@ class Gateway(_Table):
     log_format: LogFormat = "text"
     access_log: bool = False
     database: str = "gateway.db"
+    pepper: str | None = None
+    pepper_file: Path = Path("gateway.pepper")
+    open: bool = False
+    admin_host: str = "127.0.0.1"
+    admin_port: Port = 0
+    caps: Caps = Caps()
     redis: str | None = None
     limits_fail_open: bool = False
     telemetry: Telemetry = Telemetry()
@@ -135,7 +141,7 @@ def validated(sources: Sources) -> Top:
         *_origin_mistakes(top.gateway),
         *telemetry_mistakes(top.gateway.telemetry),
         *traffic_mistakes(top.gateway.traffic),
-        *access_mistakes(top.gateway.database),
+        *access_mistakes(top.gateway.database, top.gateway.pepper),
         *console_mistakes(top.console),
         *limits_mistakes(top.limits, top.gateway.redis, top.gateway.workers),
         *programs_mistakes(top.programs, {*top.students, *top.teachers}),
@@ -269,13 +275,13 @@ def _known_names(place: tuple[int | str, ...]) -> list[str]:
         "gateway": Gateway,
         "compiler": Compiler,
     }
+    inner: Mapping[tuple[object, object], type[BaseModel]] = {
+        ("compiler", "guards"): Guards,
+        ("engines", "fleet"): Fleet,
+        ("engines", "timeouts"): Timeouts,
+        ("gateway", "caps"): Caps,
+        ("gateway", "telemetry"): Telemetry,
+        ("gateway", "traffic"): Traffic,
+    }
     table = tables[str(place[0])] if place else Top
-    if place == ("compiler", "guards"):
-        table = Guards
-    if len(place) == 3 and place[0] == "engines":
-        return sorted((Fleet if place[2] == "fleet" else Timeouts).model_fields)
-    if place == ("gateway", "traffic"):
-        return sorted(Traffic.model_fields)
-    if place == ("gateway", "telemetry"):
-        return sorted(Telemetry.model_fields)
-    return sorted(table.model_fields)
+    return sorted(inner.get((place[0], place[-1]) if place else ("", ""), table).model_fields)

@@ -2,16 +2,25 @@
 
     GatewayError
     ├── RequestInvalid        400  the request can't be served as it is
+    ├── KeyRefused            401  no key, or one that does not hold
     ├── BodyTooLarge          413
-    ├── ModelUnknown          404  no such model name
+    ├── ModelUnknown          404  no such model name, or none that the key may ask
+    ├── KeyUnknown            404  no such key to revoke or rotate
+    ├── KeyNameTaken          409  a key has that name already
     ├── RouteUnknown          404  no such path, or 405 for its method
+    ├── ResponseUnknown       404  feedback on what this client was not answered, or is not kept
     ├── ModelUnavailable      503  the release is there but may not or cannot run now
+    ├── EnginesBusy           503  every engine is full, and the queue before them
     ├── OutputInvalid         502  the model's reply does not hold the program's outputs
     │   └── CheckBroken       502  it does, but not what the program checks, however often asked
     ├── SchemaBroken          502  the outputs are not as the request's own schema asks
     ├── RunTooLong            504  the program took more steps or time than one answer may
     ├── SearchFailed          502  what the program searches can't be searched now
     ├── StoreUnavailable      503  the gateway's database can't be asked now
+    ├── RateLimited           429  a limit per minute, or of requests at a time, is reached
+    ├── QuotaSpent            429  a budget of a day or month is spent
+    ├── LimitsUncounted       503  what is limited can't be counted now
+    ├── PriceUnknown          503  a budget is set, and what the model costs isn't known
     ├── UpstreamFailed        what an engine's error becomes; see `UPSTREAM`
     └── InternalFault         500  ours; the details are in the log only
 
@@ -24,6 +33,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -84,6 +94,26 @@ class RequestInvalid(GatewayError):
     status = 400
 
 
+class KeyRefused(GatewayError):
+    """Says of a key only what its holder may know."""
+
+    status = 401
+    code = "invalid_api_key"
+
+    def headers(self) -> list[Header]:
+        return [*super().headers(), (b"www-authenticate", b"Bearer")]
+
+
+class KeyUnknown(GatewayError):
+    status = 404
+    code = "key_not_found"
+
+
+class KeyNameTaken(GatewayError):
+    status = 409
+    code = "key_name_taken"
+
+
 class BodyTooLarge(GatewayError):
     status = 413
     code = "request_too_large"
@@ -103,6 +133,14 @@ class RouteUnknown(GatewayError):
         self.status = status
 
 
+class ResponseUnknown(GatewayError):
+    status = 404
+    code = "response_not_found"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, param="response_id")
+
+
 class ModelUnavailable(GatewayError):
     status = 503
     type = "server_error"
@@ -111,6 +149,17 @@ class ModelUnavailable(GatewayError):
     def __init__(self, message: str, *, retry: bool = False) -> None:
         super().__init__(message, param="model")
         self.retry = retry
+
+
+class EnginesBusy(GatewayError):
+    status = 503
+    type = "server_error"
+    code = "engines_busy"
+    retry = True
+    retry_after = 1.0
+
+    def headers(self) -> list[Header]:
+        return [*super().headers(), (b"x-should-retry", b"true")]
 
 
 class OutputInvalid(GatewayError):
@@ -153,6 +202,55 @@ class SearchFailed(GatewayError):
     type = "server_error"
     code = "retrieval_failed"
     retry = True
+
+
+class RateLimited(GatewayError):
+    """`type` is what was short, requests or tokens; `standing` are headers that say how it stands with both."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, type: str, seconds: float | None, standing: Sequence[Header]) -> None:
+        """`seconds` are those after which the same request may be granted; None is never."""
+        super().__init__(message)
+        self.type = type
+        self.retry = seconds is not None
+        self.retry_after = seconds
+        self.standing = standing
+
+    def headers(self) -> list[Header]:
+        headers = [*super().headers(), *self.standing]
+        if self.retry_after is not None:
+            # OpenAI's SDKs wait by this one, which is finer.
+            headers.append((b"retry-after-ms", b"%d" % math.ceil(self.retry_after * 1000)))
+        return headers
+
+
+class QuotaSpent(GatewayError):
+    status = 429
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after = seconds
+
+
+class LimitsUncounted(GatewayError):
+    status = 503
+    type = "server_error"
+    code = "limits_unavailable"
+
+    def __init__(self, message: str, seconds: float | None) -> None:
+        super().__init__(message)
+        self.retry = seconds is not None
+        self.retry_after = seconds
+
+
+class PriceUnknown(GatewayError):
+    status = 503
+    type = "server_error"
+    code = "price_unknown"
 
 
 class InternalFault(GatewayError):

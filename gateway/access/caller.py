@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
+
+from engine.settings_limits import LimitSettings
+from gateway.errors import ModelUnknown
 
 ALL_MODELS = ("*",)
-
-
-@dataclass(frozen=True)
-class KeyLimits:
-    """How much one key may use; None is no limit. Tokens are those of prompts and answers together."""
-
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    concurrency: int | None = None
-    usd_per_day: float | None = None
-    usd_per_month: float | None = None
-
-
-UNLIMITED = KeyLimits()
+UNLIMITED = LimitSettings()
 
 
 @dataclass(frozen=True)
@@ -30,9 +22,26 @@ class Caller:
     name: str
     models: tuple[str, ...] = ALL_MODELS
     """Names of models, or patterns such as 'gsm8k*'."""
-    limits: KeyLimits = UNLIMITED
+    limits: LimitSettings = UNLIMITED
     traffic: bool = False
     """Whether the holder agreed that requests and answers are kept."""
 
     def may_ask(self, model: str) -> bool:
-        return any(pattern == model or fnmatchcase(model, pattern) for pattern in self.models)
+        if "*" in self.models or model in self.models:
+            return True
+        return any(fnmatchcase(model, pattern) for pattern in self.models)
+
+
+def may_ask(caller: Caller | None, model: str) -> bool:
+    """Where there are no keys, everybody may ask every model."""
+    return caller is None or caller.may_ask(model)
+
+
+def check_model(caller: Caller | None, body: Mapping[str, Any]) -> None:
+    """Raises ModelUnknown for a model that is kept from the caller, before anything is told of it."""
+    model = body.get("model")
+    if caller is None or not isinstance(model, str) or caller.may_ask(model):
+        return
+    raise ModelUnknown(
+        f"No model {model[:80]!r} that this key may ask; /v1/models lists those it may.", param="model"
+    )

@@ -1,0 +1,126 @@
+"""Where a request shows its key. The usual one costs a look into a dictionary.
+
+What the database says of a key is taken for two seconds, then asked again: while one request asks, others go
+on with the former answer a little longer, never past four seconds. So a revocation holds within five seconds
+in every worker, and a database that can't be asked closes the gate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from gateway.access.caller import Caller
+from gateway.access.tokens import Token, read_token
+from gateway.errors import Header, KeyRefused
+
+if TYPE_CHECKING:
+    from gateway.access.keys import Found, Keys, Kind
+
+_FRESH, _USABLE = 2.0, 4.0  # seconds after the database was asked
+_MOST_REMEMBERED = 10_000
+_HOW = "send it as 'Authorization: Bearer sf-...'"
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the database said of a token; `refusal` is why its holder is kept out."""
+
+    caller: Caller | None
+    refusal: str
+    fresh_until: float
+    usable_until: float
+    asking: bool = False
+
+
+class Gate:
+    """Lets requests in by their key, if there are keys at all: `open` looks whether there are."""
+
+    def __init__(self, keys: Keys, kind: Kind = "client") -> None:
+        self._keys = keys
+        self._kind = kind
+        self._closed = True
+        self._answers: dict[bytes, Answer] = {}
+
+    async def open(self) -> None:
+        """Without any key everybody is let in. Raises StartFailed when the keys can't be checked."""
+        self._closed = await self._keys.open() or self._kind == "admin"
+
+    async def admit(self, headers: Sequence[Header]) -> Caller | None:
+        """Who asks; None where nobody needs a key. Raises KeyRefused and StoreUnavailable."""
+        if not self._closed:
+            return None
+        sent = _sent(headers)
+        digest = hashlib.sha256(sent).digest()
+        answer, now = self._answers.get(digest), monotonic()
+        if answer is None or not _holds(answer, now):
+            answer = await self._ask(_token(sent), digest, answer)
+        if answer.caller is None:
+            raise KeyRefused(answer.refusal)
+        return answer.caller
+
+    async def _ask(self, token: Token, digest: bytes, former: Answer | None) -> Answer:
+        if former is not None:
+            former.asking = True
+        asked = monotonic()
+        try:
+            found = await self._keys.find(token)
+        finally:
+            if former is not None:
+                former.asking = False
+        if len(self._answers) >= _MOST_REMEMBERED:
+            self._answers.clear()
+        answer = self._answers[digest] = self._answer(found, asked)
+        return answer
+
+    def _answer(self, found: Found | None, asked: float) -> Answer:
+        now, fresh, usable = time.time(), asked + _FRESH, asked + _USABLE
+        if found is not None and found.until is not None:
+            ends = asked + found.until - now
+            fresh, usable = min(fresh, ends), min(usable, ends)
+        refusal = _refusal(found, self._kind, now)
+        caller = found.key.caller() if found is not None and not refusal else None
+        return Answer(caller, refusal, fresh, usable)
+
+
+def _refusal(found: Found | None, kind: Kind, now: float) -> str:
+    """Why the holder of a token is kept out; empty where nothing keeps them."""
+    if found is None:
+        return "This API key is not known here, or another has taken its place."
+    match found.key.state(now):
+        case "revoked":
+            return "This API key was revoked."
+        case "expired":
+            return "This API key has expired."
+    if found.key.wanted.kind == kind:
+        return ""
+    if kind == "admin":
+        return "Only an admin's key is good for this: gateway keys create NAME --admin"
+    return "An admin's key asks no models; a client's does: gateway keys create NAME"
+
+
+def _holds(answer: Answer, now: float) -> bool:
+    return now < answer.fresh_until or (answer.asking and now < answer.usable_until)
+
+
+def _sent(headers: Sequence[Header]) -> bytes:
+    """What stands where a key belongs."""
+    value = next((value for name, value in headers if name == b"authorization"), None)
+    if value is None:
+        raise KeyRefused(f"This gateway asks for an API key: {_HOW}.")
+    scheme, _, sent = value.partition(b" ")
+    if scheme.lower() != b"bearer":
+        raise KeyRefused(f"The API key has to come as a bearer: {_HOW}.")
+    return sent.strip()
+
+
+def _token(sent: bytes) -> Token:
+    """Raises KeyRefused for what can be no key, without asking the database."""
+    token = read_token(sent)
+    if token is None:
+        raise KeyRefused("What was sent as API key is none of this gateway: they begin with 'sf-'.")
+    return token

@@ -1,0 +1,31 @@
+"""Opens the keys where there may be any; without them neither their module nor SQLAlchemy is imported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.settings import GatewaySettings
+from gateway.access.pepper import Pepper
+from gateway.stores.opening import Stores
+
+if TYPE_CHECKING:
+    from gateway.access.keys import Keys
+
+
+def open_keys(gateway: GatewaySettings, stores: Stores) -> Keys:
+    """Raises StartFailed without the libraries."""
+    database = stores.database()
+    from gateway.access.keys import Keys
+
+    return Keys(database, Pepper(gateway.pepper_file, gateway.pepper))
+
+
+async def has_keys(gateway: GatewaySettings) -> bool:
+    """Whether a gateway with these settings asks for keys. Raises StartFailed when they can't be checked."""
+    stores = Stores(gateway.database)
+    if not stores.exists():
+        return False
+    try:
+        return await open_keys(gateway, stores).open()
+    finally:
+        await stores.close()
