@@ -107,7 +107,8 @@ def set_canary(program_folder: Path, version: str, weight: float, guards: Canary
 
     Raises:
         ReleaseNotFound: there is no such version.
-        ReleaseNotWritten, ReleaseInvalid
+        ReleaseInvalid: a number is out of its bounds, or what is there is damaged.
+        ReleaseNotWritten
     """
     if not _VERSION.fullmatch(version) or not (program_folder / version).is_dir():
         raise ReleaseNotFound(f"{program_folder.name!r} has no release {version!r}")
@@ -141,7 +142,13 @@ def roll_back_canary(program_folder: Path, seen: Canary, guard: GuardName, reaso
 
 
 def _write(program_folder: Path, canary: Canary) -> Canary:
-    replace_file(program_folder / FILE, json.dumps(asdict(canary), indent=2))
+    text = json.dumps(asdict(canary), indent=2)
+    try:
+        _CANARY.validate_json(text)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        raise ReleaseInvalid(f"a canary's {wrong['loc'][-1]} can't be that: {wrong['msg']}") from error
+    replace_file(program_folder / FILE, text)
     return canary
 
 

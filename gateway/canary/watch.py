@@ -110,14 +110,13 @@ class Watch:
                 roll_back_canary, self._releases / program, canary, broken.guard, broken.reason
             )
         except ReleaseError as error:
-            _log.critical(
-                "the canary of %s is rolled back in this worker only (%s), because %s",
-                name, broken.reason, error,
-            )  # fmt: skip
-            first = True
-        if first:
-            self._metrics.canary_rollbacks.labels(program, canary.version, broken.guard).inc()
+            # The other workers can't be told, and find it out for themselves.
+            _log.critical("the canary of %s ends in this worker only: %s; %s", name, broken.reason, error)
+        else:
+            if not first:
+                return
             _log.error("the canary of %s is rolled back: %s", name, broken.reason)
+        self._metrics.canary_rollbacks.labels(program, canary.version, broken.guard).inc()
 
 
 def _judges(visit: Visit, errand: ProgramErrand) -> bool:
