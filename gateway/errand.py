@@ -13,6 +13,7 @@ from starlette.types import Send
 from gateway.accounting.cost import MeteredStudent
 from gateway.completion import Response
 from gateway.errors import GatewayError, Header
+from gateway.limits.appetite import Appetite
 from gateway.metrics import ReleaseMetrics
 from gateway.visit import Visit
 
@@ -38,6 +39,10 @@ class Errand(Protocol):
 
     @property
     def account(self) -> Account: ...
+
+    def appetite(self, size: int) -> Appetite:
+        """How many tokens it may take, whose body has `size` bytes; asked before it runs."""
+        ...
 
     async def run(self, send: Send) -> Response | bytes:
         """A whole reply; or, of one that was streamed, the events that end it, still to be sent."""

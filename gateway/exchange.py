@@ -23,18 +23,24 @@ class Limits:
 
 
 class Exchange:
-    """The sending half of one request; knows whether a status has gone out."""
+    """The sending half of one request; knows whether a status has gone out.
 
-    __slots__ = ("_send", "begun", "status")
+    `standing` are headers that every answer has from now on, whatever becomes of the request.
+    """
+
+    __slots__ = ("_send", "begun", "standing", "status")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.begun = False
         self.status = 500
+        self.standing: Sequence[Header] = ()
 
     async def send(self, message: Any) -> None:
         if not self.begun:
             self.begun, self.status = True, message["status"]
+            if self.standing:
+                message["headers"] = [*message["headers"], *self.standing]
         await self._send(message)
 
     async def reply(self, status: int, body: bytes, headers: Sequence[Header]) -> None:

@@ -1,0 +1,152 @@
+"""Lets requests in while the limits of their key and their model allow it, and settles what they took.
+
+What a request may use is reserved before it runs, by an estimate; once it is over, by whatever end, the
+estimate is replaced by the truth.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+from engine.settings_limits import EVERY_MODEL
+from gateway.errand import Errand
+from gateway.errors import Header, LimitsUncounted, PriceUnknown
+from gateway.limits.calendar import Calendar
+from gateway.limits.ceilings import Ceiling, Quota, ceilings
+from gateway.limits.counting import Change, Claim, CountersGone, Counting
+from gateway.limits.demand import Demand, Estimates
+from gateway.limits.telling import Answered, refusal, standing_headers, too_large
+from gateway.metrics import Metrics
+from gateway.visit import Visit
+
+
+class Holder(Protocol):
+    """Whoever a key is for."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def limits(self) -> Quota: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one request reserved, at which time of the counters; nothing where it runs uncounted."""
+
+    ceilings: Sequence[Ceiling]
+    claims: Sequence[Claim]
+    demand: Demand
+    at: float
+    headers: Sequence[Header] = ()
+
+
+class Allowance:
+    """The limits of one gateway. `quotas` are the models', "*" that of all others, each by itself.
+
+    With `fail_open` requests run uncounted while nothing can be counted. `now` is the time of day.
+    """
+
+    def __init__(
+        self,
+        quotas: Mapping[str, Quota],
+        counting: Counting,
+        metrics: Metrics,
+        *,
+        fail_open: bool = False,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._quotas = quotas
+        self._counting = counting
+        self._limited = metrics.counter(
+            "gateway_limited", "Requests that a limit refused.", ("model", "limit", "scope")
+        )
+        self._uncounted = metrics.counter(
+            "gateway_limits_uncounted", "Requests whose limits could not be counted.", ("model", "outcome")
+        )
+        self._fail_open = fail_open
+        self._now = now
+        self._calendar = Calendar()
+        self._ceilings = lru_cache(4096)(ceilings)
+        self._estimates = Estimates()
+
+    async def reserve(self, holder: Holder | None, errand: Errand, size: int) -> Grant | None:
+        """What the request, whose body has `size` bytes, may use; None where nothing is limited.
+
+        Raises:
+            RateLimited, QuotaSpent: a limit is reached.
+            PriceUnknown: its money is limited and can't be counted.
+            LimitsUncounted: nothing can be counted now.
+        """
+        model = errand.account.metrics.model
+        limits = self._limits(holder, model)
+        if not limits:
+            return None
+        demand = self._estimates.of(errand, size)
+        if demand.usd is None and (priceless := next((it for it in limits if it.of_money), None)):
+            raise _price_unknown(priceless, model)
+        today = self._calendar.at(self._now())
+        claims = [ceiling.claim(demand, today) for ceiling in limits]
+        self._refuse_larger_than_the_limit(limits, claims, model)
+        try:
+            reserved = await self._counting.reserve(errand.id, claims)
+        except CountersGone as error:
+            self._run_uncounted(model, error)
+            return Grant(limits, claims, Demand(0, 0.0), self._now())
+        answered = [Answered(*each) for each in zip(limits, claims, reserved.standings, strict=True)]
+        if not reserved.granted:
+            ceiling, told = refusal(answered, model)
+            self._count(ceiling, model)
+            raise told
+        return Grant(limits, claims, demand, reserved.at, standing_headers(answered))
+
+    def finished(self, visit: Visit) -> None:
+        grant, errand = visit.grant, visit.errand
+        if grant is None or errand is None:
+            return
+        took = self._estimates.settled(errand, grant.demand, visit.status)
+        changes = [
+            Change(claim, ceiling.amount(took) - ceiling.amount(grant.demand), grant.at)
+            for ceiling, claim in zip(grant.ceilings, grant.claims, strict=True)
+        ]
+        # A seat is freed by being named; of the others only those matter that took another amount.
+        changes = [it for it in changes if it.amount or it.claim.kind == "seats"]
+        if changes:
+            self._counting.settle(errand.id, changes)
+
+    async def close(self) -> None:
+        await self._counting.close()
+
+    def _limits(self, holder: Holder | None, model: str) -> tuple[Ceiling, ...]:
+        quota = self._quotas.get(model) or self._quotas.get(EVERY_MODEL)
+        of_model = self._ceilings("model", model, quota) if quota is not None else ()
+        return of_model if holder is None else self._ceilings("key", holder.id, holder.limits) + of_model
+
+    def _refuse_larger_than_the_limit(
+        self, limits: Sequence[Ceiling], claims: Sequence[Claim], model: str
+    ) -> None:
+        for ceiling, claim in zip(limits, claims, strict=True):
+            if claim.kind == "rate" and claim.amount > claim.limit:
+                self._count(ceiling, model)
+                raise too_large(ceiling, claim, model)
+
+    def _count(self, ceiling: Ceiling, model: str) -> None:
+        self._limited.labels(model, ceiling.name, ceiling.scope).inc()
+
+    def _run_uncounted(self, model: str, error: CountersGone) -> None:
+        """Counts a request that can't be counted, and refuses it unless the operator wants it served."""
+        served = self._fail_open and error.comes_back
+        self._uncounted.labels(model, "served" if served else "refused").inc()
+        if not served:
+            raise LimitsUncounted(str(error), 1.0 if error.comes_back else None) from error
+
+
+def _price_unknown(ceiling: Ceiling, model: str) -> PriceUnknown:
+    whose = f"The model {model!r} has" if ceiling.scope == "model" else "This key has"
+    return PriceUnknown(
+        f"{whose} a budget in USD, and what {model!r} costs is not known here, so it can't be kept; the "
+        "gateway's operator has to give its engine a price."
+    )

@@ -1,0 +1,77 @@
+"""The limits of a key or of a model, each as a counter that requests make claims on."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Literal, NamedTuple, Protocol
+
+from gateway.limits.calendar import Today
+from gateway.limits.counting import Claim, Kind
+from gateway.limits.demand import Demand
+
+Scope = Literal["key", "model"]
+Name = Literal["requests", "tokens", "concurrency", "usd_per_day", "usd_per_month"]
+
+_KINDS: dict[Name, Kind] = {
+    "requests": "rate",
+    "tokens": "rate",
+    "concurrency": "seats",
+    "usd_per_day": "budget",
+    "usd_per_month": "budget",
+}
+
+
+class Quota(Hashable, Protocol):
+    """How much may be used; None is no limit. Keys and the configuration have each their own."""
+
+    @property
+    def requests_per_minute(self) -> int | None: ...
+    @property
+    def tokens_per_minute(self) -> int | None: ...
+    @property
+    def concurrency(self) -> int | None: ...
+    @property
+    def usd_per_day(self) -> float | None: ...
+    @property
+    def usd_per_month(self) -> float | None: ...
+
+
+class Ceiling(NamedTuple):
+    """One limit of one key or model."""
+
+    name: Name
+    scope: Scope
+    counter: str
+    limit: float
+
+    @property
+    def of_money(self) -> bool:
+        return _KINDS[self.name] == "budget"
+
+    def claim(self, demand: Demand, today: Today) -> Claim:
+        amount = self.amount(demand)
+        if not self.of_money:
+            return Claim(self.counter, _KINDS[self.name], self.limit, amount)
+        window = today.day if self.name == "usd_per_day" else today.month
+        return Claim(self.counter, "budget", self.limit, amount, window.name, window.ends)
+
+    def amount(self, demand: Demand) -> float:
+        if self.name == "tokens":
+            return demand.tokens
+        return (demand.usd or 0.0) if self.of_money else 1
+
+
+def ceilings(scope: Scope, subject: str, quota: Quota) -> tuple[Ceiling, ...]:
+    """The limits that a quota sets; `subject` is the key's id or the model's name."""
+    limits: dict[Name, float | None] = {
+        "requests": quota.requests_per_minute,
+        "tokens": quota.tokens_per_minute,
+        "concurrency": quota.concurrency,
+        "usd_per_day": quota.usd_per_day,
+        "usd_per_month": quota.usd_per_month,
+    }
+    return tuple(
+        Ceiling(name, scope, f"{scope}:{subject}:{name}", limit)
+        for name, limit in limits.items()
+        if limit is not None
+    )
