@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -133,6 +133,16 @@ class Metrics:
     def counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         """One that a part of the gateway brings along, where that part is configured."""
         return self._counter(name, text, labels)
+
+    def gauge(
+        self,
+        name: str,
+        text: str,
+        labels: tuple[str, ...],
+        over_workers: Literal["livesum", "livemin"] = "livesum",
+    ) -> Gauge:
+        """The same of a number that goes up and down."""
+        return Gauge(name, text, labels, registry=self._own, multiprocess_mode=over_workers)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return Counter(name, text, labels, registry=self._own)

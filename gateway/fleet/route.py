@@ -1,0 +1,88 @@
+"""The way of one request's calls through a fleet; each is one call to its maker, however often it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from engine.client import Delta, Reply
+from engine.errors import EngineError, EngineUnreachable
+from gateway.fleet.member import Member
+from gateway.fleet.retries import pause
+
+if TYPE_CHECKING:
+    from gateway.fleet.fleet import Fleet, Lease
+
+
+class Route:
+    """Has the face of a client. A call that fails before the first byte of its reply may be sent elsewhere."""
+
+    __slots__ = ("_fleet", "_ranking", "_usd", "last")
+
+    def __init__(self, fleet: Fleet, ranking: tuple[Member, ...]) -> None:
+        self.last: Member | None = None
+        self._fleet = fleet
+        self._ranking = ranking
+        self._usd: float | None = None
+
+    async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
+        tried: list[Member] = []
+        while True:
+            lease = await self._lease(tried)
+            try:
+                with lease as client:
+                    return await client.complete(messages, params)
+            except EngineError as error:
+                if not await self._may_go_elsewhere(error, tried):
+                    raise
+            finally:
+                self._pay(lease)
+
+    async def stream(
+        self, messages: Sequence[object], params: Mapping[str, object]
+    ) -> AsyncGenerator[Delta, None]:
+        tried: list[Member] = []
+        begun = False
+        while True:
+            lease = await self._lease(tried)
+            try:
+                with lease as client:
+                    async with aclosing(client.stream(messages, params)) as deltas:
+                        async for delta in deltas:
+                            begun = True
+                            yield delta
+                    return
+            except EngineError as error:
+                if begun or not await self._may_go_elsewhere(error, tried):
+                    raise
+            finally:
+                self._pay(lease)
+
+    async def begins_again(self, error: EngineError) -> bool:
+        """Whether a reply that broke off before anybody saw anything of it is asked for at another member."""
+        tried = [] if self.last is None else [self.last]
+        return isinstance(error, EngineUnreachable) and await self._may_go_elsewhere(error, tried)
+
+    def take_usd(self) -> float | None:
+        """What the engines' time cost since this was last asked; None where they have no price by the hour."""
+        usd, self._usd = self._usd, None
+        return usd
+
+    async def _lease(self, tried: list[Member]) -> Lease:
+        lease = await self._fleet.lease(self._ranking, tried)
+        tried.append(lease.member)
+        self.last = lease.member
+        return lease
+
+    async def _may_go_elsewhere(self, error: EngineError, tried: list[Member]) -> bool:
+        if not self._fleet.may_repeat(error, self._ranking, tried):
+            return False
+        await asyncio.sleep(pause(len(tried)))
+        return True
+
+    def _pay(self, lease: Lease) -> None:
+        if lease.usd is not None:
+            self._usd = lease.usd + (self._usd or 0.0)
+            lease.usd = None
