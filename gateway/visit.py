@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.access.caller import Caller
+from gateway.accounting.trace import StepTracer
 from gateway.errors import GatewayError, Header
 from gateway.logs import REQUEST
 
 if TYPE_CHECKING:
     from gateway.errand import Errand
+    from gateway.limits.allowance import Grant
 
 
 @dataclass(slots=True)
@@ -31,6 +33,10 @@ class Visit:
     status: int = 500
     seconds: float = 0.0
     id: str = ""
+    grant: Grant | None = None
+    """What it may use, where its key or its model is limited."""
+    tracer: StepTracer | None = None
+    """Who follows the calls of engines that are made for it, if anyone does."""
 
     def is_named(self, id: str) -> None:
         """From now on the log names this request by its id."""
@@ -45,3 +51,9 @@ class Observer(Protocol):
     """
 
     def finished(self, visit: Visit) -> None: ...
+
+
+class Follower(Observer, Protocol):
+    """An observer that is told when a request comes, too, and may have its calls of engines told to it."""
+
+    def begin(self, visit: Visit) -> None: ...

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import orjson
 
 from engine.client import Usage
+from engine.errors import EngineError
 from gateway.protocol import TokenCounts
 
 if TYPE_CHECKING:
-    from gateway.students import ServedStudent
+    from gateway.place import ServedStudent
 
 
 class Asking(NamedTuple):
-    """A call that is about to be made; `messages` is None where nobody here reads them."""
+    """A call that is about to be made; `messages` and `params` are empty where the gateway reads none."""
 
     student: ServedStudent
-    messages: Sequence[object] | None
+    messages: Sequence[object]
     params: Mapping[str, object]
     streams: bool = False
     operation: str = "chat"
@@ -55,6 +56,9 @@ class Step:
     first: float | None = None
     error: str | None = None
     span: StepSpan | None = None
+
+    def failed(self, error: BaseException) -> None:
+        self.error = error.reason if isinstance(error, EngineError) else type(error).__name__
 
     def as_dict(self, with_texts: bool) -> dict[str, Any]:
         usage = self.usage
