@@ -16,6 +16,7 @@ from typing import Literal
 from engine.errors import EngineNotFound
 from engine.providers import KEY_VARIABLES, provider_of
 from engine.settings_access import CapSettings
+from engine.settings_cache import CacheSettings, cache_from
 from engine.settings_console import ConsoleSettings
 from engine.settings_fleet import FleetSettings, TimeoutSettings
 from engine.settings_limits import LimitSettings, limits_from
@@ -111,6 +112,7 @@ class GatewaySettings:
     """Whether requests are served, uncounted, while that Redis is gone."""
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     traffic: TrafficSettings = field(default_factory=TrafficSettings)
+    cache: CacheSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,8 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
             telemetry=TelemetrySettings(**found.gateway.telemetry.model_dump()),
             traffic=TrafficSettings(**found.gateway.traffic.model_dump()),
             caps=CapSettings(**found.gateway.caps.model_dump()),
-            **found.gateway.model_dump(exclude={"telemetry", "traffic", "caps"}),
+            cache=cache_from(found.gateway.cache),
+            **found.gateway.model_dump(exclude={"telemetry", "traffic", "caps", "cache"}),
         ),
         console=ConsoleSettings(**found.console.model_dump()),
         limits=limits_from(found.limits),

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from engine.errors import SettingsInvalid
 from engine.settings_access import Caps, access_mistakes
+from engine.settings_cache import Cache, cache_mistakes
 from engine.settings_console import Console, console_mistakes
 from engine.settings_fleet import Fleet, Timeouts, fleet_mistakes
 from engine.settings_limits import Limit, limits_mistakes
@@ -90,6 +91,7 @@ class Gateway(_Table):
     limits_fail_open: bool = False
     telemetry: Telemetry = Telemetry()
     traffic: Traffic = Traffic()
+    cache: Cache | None = None
 
 
 class Guards(_Table):
@@ -140,6 +142,7 @@ def validated(sources: Sources) -> Top:
         *_expose_mistakes(top),
         *_origin_mistakes(top.gateway),
         *telemetry_mistakes(top.gateway.telemetry),
+        *cache_mistakes(top.gateway.cache, top.gateway.redis),
         *traffic_mistakes(top.gateway.traffic),
         *access_mistakes(top.gateway.database, top.gateway.pepper),
         *console_mistakes(top.console),
@@ -279,6 +282,7 @@ def _known_names(place: tuple[int | str, ...]) -> list[str]:
         ("compiler", "guards"): Guards,
         ("engines", "fleet"): Fleet,
         ("engines", "timeouts"): Timeouts,
+        ("gateway", "cache"): Cache,
         ("gateway", "caps"): Caps,
         ("gateway", "telemetry"): Telemetry,
         ("gateway", "traffic"): Traffic,
