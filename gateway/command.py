@@ -20,6 +20,7 @@ import click
 
 from engine.errors import EngineError, SettingsInvalid
 from engine.settings import LOOPBACK, Settings, read_settings
+from gateway.access.command import keys
 from gateway.canary.command import canary
 from gateway.logs import set_up_logs
 
@@ -38,6 +39,7 @@ def main() -> None:
 
 
 main.add_command(canary)
+main.add_command(keys)
 
 
 @main.command()

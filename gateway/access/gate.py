@@ -19,7 +19,8 @@ from gateway.access.tokens import Token, read_token
 from gateway.errors import Header, KeyRefused
 
 if TYPE_CHECKING:
-    from gateway.access.keys import Found, Keys, Kind
+    from gateway.access.key import Found, Kind
+    from gateway.access.keyring import Keyring
 
 _FRESH, _USABLE = 2.0, 4.0  # seconds after the database was asked
 _MOST_REMEMBERED = 10_000
@@ -40,15 +41,15 @@ class Answer:
 class Gate:
     """Lets requests in by their key, if there are keys at all: `open` looks whether there are."""
 
-    def __init__(self, keys: Keys, kind: Kind = "client") -> None:
-        self._keys = keys
+    def __init__(self, keyring: Keyring, kind: Kind = "client") -> None:
+        self._keyring = keyring
         self._kind = kind
         self._closed = True
         self._answers: dict[bytes, Answer] = {}
 
     async def open(self) -> None:
         """Without any key everybody is let in. Raises StartFailed when the keys can't be checked."""
-        self._closed = await self._keys.open() or self._kind == "admin"
+        self._closed = await self._keyring.open() or self._kind == "admin"
 
     async def admit(self, headers: Sequence[Header]) -> Caller | None:
         """Who asks; None where nobody needs a key. Raises KeyRefused and StoreUnavailable."""
@@ -68,7 +69,7 @@ class Gate:
             former.asking = True
         asked = monotonic()
         try:
-            found = await self._keys.find(token)
+            found = await self._keyring.find(token)
         finally:
             if former is not None:
                 former.asking = False

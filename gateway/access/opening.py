@@ -9,15 +9,15 @@ from gateway.access.pepper import Pepper
 from gateway.stores.opening import Stores
 
 if TYPE_CHECKING:
-    from gateway.access.keys import Keys
+    from gateway.access.keyring import Keyring
 
 
-def open_keys(gateway: GatewaySettings, stores: Stores) -> Keys:
+def open_keyring(gateway: GatewaySettings, stores: Stores) -> Keyring:
     """Raises StartFailed without the libraries."""
     database = stores.database()
-    from gateway.access.keys import Keys
+    from gateway.access.keyring import Keyring
 
-    return Keys(database, Pepper(gateway.pepper_file, gateway.pepper))
+    return Keyring(database, Pepper(gateway.pepper_file, gateway.pepper))
 
 
 async def has_keys(gateway: GatewaySettings) -> bool:
@@ -26,6 +26,6 @@ async def has_keys(gateway: GatewaySettings) -> bool:
     if not stores.exists():
         return False
     try:
-        return await open_keys(gateway, stores).open()
+        return await open_keyring(gateway, stores).open()
     finally:
         await stores.close()

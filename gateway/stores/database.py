@@ -124,7 +124,9 @@ class _Translated:
 
 
 def _sqlite(path: str) -> AsyncEngine:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)  # what clients wrote may come to stand in it
     url = sa.URL.create("sqlite+aiosqlite", database=path)
     engine = create_async_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
 

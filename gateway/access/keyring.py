@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import asdict
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from engine.settings_limits import LimitSettings
-from gateway.access.caller import ALL_MODELS, UNLIMITED, Caller
+from gateway.access.key import Found, Issued, Key, Wanted
 from gateway.access.pepper import Pepper, proof_of
 from gateway.access.tokens import Token, digest_of, is_digest_of, new_token
 from gateway.errors import KeyNameTaken, KeyUnknown, StartFailed
 from gateway.stores.database import Database, Migrations
-
-Kind = Literal["client", "admin"]
-"""Clients ask models; admins make and revoke keys, on a port of their own."""
 
 _MIGRATIONS = Migrations(
     "keys",
@@ -45,52 +42,7 @@ _keys = sa.table("api_keys", *map(sa.column, _COLUMNS))
 _peppers = sa.table("api_keys_pepper", sa.column("proof"))
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What a key is made with. Times are seconds since 1970; None is never."""
-
-    name: str
-    kind: Kind = "client"
-    models: tuple[str, ...] = ALL_MODELS
-    limits: LimitSettings = UNLIMITED
-    traffic: bool = False
-    expires: float | None = None
-
-
-@dataclass(frozen=True)
-class Key:
-    """What is known of a key; its secret is not. Until `former_until` the one before a rotation holds too."""
-
-    id: str
-    wanted: Wanted
-    created: float
-    revoked: float | None = None
-    former_until: float | None = None
-
-    def state(self, now: float) -> Literal["active", "expired", "revoked"]:
-        if self.revoked is not None:
-            return "revoked"
-        return "expired" if self.wanted.expires is not None and self.wanted.expires <= now else "active"
-
-    def caller(self) -> Caller:
-        return Caller(self.id, self.wanted.name, self.wanted.models, self.wanted.limits, self.wanted.traffic)
-
-
-class Issued(NamedTuple):
-    """A key with what its holder sends, which nobody can show again."""
-
-    key: Key
-    token: str
-
-
-class Found(NamedTuple):
-    """The key behind a token, and the time until which that token holds if nothing changes."""
-
-    key: Key
-    until: float | None
-
-
-class Keys:
+class Keyring:
     """The keys in one database. `open` comes first."""
 
     def __init__(self, database: Database, pepper: Pepper) -> None:
@@ -175,16 +127,14 @@ class Keys:
         """The key behind a token, whatever its state; None where nobody was given that token."""
         async with self._database.reading() as connection:
             row = (await connection.execute(sa.select(_keys).where(_keys.c.id == token.id))).first()
-        now = time.time()
-        known = is_digest_of(token, row and row.digest, self._secret)
-        formerly = is_digest_of(token, row and row.former_digest, self._secret)
-        if row is None or not (known or (formerly and row.former_until > now)):
+        digest, former = (row.digest, row.former_digest) if row is not None else (None, None)
+        current = is_digest_of(token, digest, self._secret)
+        replaced = is_digest_of(token, former, self._secret)
+        if row is None or not (current or (replaced and row.former_until > time.time())):
             return None
         key = _key(row._mapping)
-        ends = [
-            time for time in (key.wanted.expires, None if known else key.former_until) if time is not None
-        ]
-        return Found(key, min(ends, default=None))
+        ends = (key.wanted.expires, None if current else key.former_until)
+        return Found(key, min((end for end in ends if end is not None), default=None))
 
     async def _remember(self, pepper: bytes) -> str:
         """Writes down how to know the pepper again; of two that do so at once, the first is right."""
