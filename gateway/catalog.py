@@ -20,9 +20,11 @@ from gateway.canary.split import Split
 from gateway.conversation import Conversation
 from gateway.errors import Header, ModelUnavailable, ModelUnknown
 from gateway.executors import AS_DECLARED, EXECUTORS, Bounds
+from gateway.limits.appetite import RunAppetite, appetite_of
 from gateway.metrics import Metrics, ReleaseMetrics
+from gateway.place import ServedStudent
 from gateway.releases_folder import ProgramFolder, look_at_releases
-from gateway.students import ServedStudent, Students
+from gateway.students import Students
 from gateway.visit import Visit
 from programs.aliases import Aliases, read_aliases
 from programs.canary import Canary, read_canary
@@ -51,6 +53,7 @@ class Runnable:
     streams: bool
     """Whether an answer's texts come while the engine writes them, or all at the end."""
     created: int
+    appetite: RunAppetite
 
     @cached_property
     def tools(self) -> ToolFields | None:
@@ -161,6 +164,13 @@ class Catalog:
             del models[name]
         self.models = models
 
+    def needed(self) -> Iterator[tuple[str, str, Fingerprint]]:
+        """Each release by its name, with its student and the model that it was built for."""
+        for served in {served.loaded.version: served for served in self.models.values()}.values():
+            runnable = served.loaded.runnable
+            if runnable is not None:
+                yield runnable.release, runnable.identity.student, runnable.student
+
     def ready(self) -> bool:
         return any(served.unavailable is None for served in self.models.values())
 
@@ -221,6 +231,7 @@ class Catalog:
             read_measured(path),
             _streams(release, executor),
             int((path / "release.json").stat().st_mtime),
+            appetite_of(release),
         )
 
     def _read_aliases(self, program: str) -> None:

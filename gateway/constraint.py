@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.catalog import Runnable
-from gateway.students import ServedStudent
+from gateway.place import ServedStudent
 from programs.output_pattern import DEEPEST_ARGS, output_pattern
 from programs.tools import read_offer
 

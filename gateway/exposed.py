@@ -20,7 +20,8 @@ from engine.prices import price_of
 from engine.settings import EngineSettings, Settings
 from gateway.errors import ModelUnavailable, StartFailed
 from gateway.metrics import Metrics, ReleaseMetrics
-from gateway.students import ServedStudent, Students
+from gateway.place import ServedStudent
+from gateway.students import Students
 
 _log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 1.0  # between two looks for a model whose engine is silent
@@ -143,7 +144,8 @@ class ExposedModels:
         client.model = card.id
         fingerprint = fingerprint_of_name(card.id)
         student = Student(client, fingerprint, replace(engine, model=card.id), name, card.max_model_len)
-        meter = self._students.meter_of(engine)
+        machine = [url.rstrip("/").removesuffix("/v1") for url in engine.urls].index(client.url)
+        meter = self._students.meter_of(engine, machine)
         served = ServedStudent(student, price_of(engine), meter, fingerprint)
         found = ExposedModel(name, client, served, self._metrics.for_release(name, ""))
         self._found[name] = found

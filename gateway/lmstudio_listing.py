@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from gateway.catalog import Catalog, Served
 from gateway.exposed import ExposedModels
 from gateway.listing import as_json, find_listed, listed
-from gateway.students import ServedStudent
+from gateway.place import ServedStudent
 
 Entry = dict[str, Any]
 

@@ -15,6 +15,7 @@ from gateway.completion import Call, Response, chat_completion, complete, cost_h
 from gateway.errand import Account
 from gateway.errors import CheckBroken, GatewayError, Header, OutputInvalid, RequestInvalid, RunTooLong
 from gateway.exchange import Limits
+from gateway.limits.appetite import Appetite
 from gateway.policy import FIELDS, FIELDS_WITH_TOOLS
 from gateway.protocol import ChatRequest, new_id, read_object, request_from
 from gateway.response_events import ResponseEvents
@@ -87,6 +88,10 @@ class ProgramErrand:
         runnable = self.call.runnable
         return Account(runnable.metrics, self.call.student, runnable.measured.teacher_usd_per_answer)
 
+    def appetite(self, size: int) -> Appetite:
+        request = self.call.request
+        return self.call.runnable.appetite.of(size, request.n, request.max_tokens)
+
     async def run(self, send: Send) -> Response | bytes:
         if self._writer is not None:
             return await stream(self.call, send, self._strict, self._writer)
@@ -151,7 +156,8 @@ class Programs:
 
     def _call(self, id: str, request: ChatRequest, visit: Visit) -> Call:
         runnable, served, student = self._catalog.find(request.model, visit)
-        metered = MeteredStudent(student, request.max_tokens, self._trace(visit.headers))
+        asked = student.asked_for(runnable.identity.version, runnable.student)
+        metered = MeteredStudent(asked, request.max_tokens, self._trace(visit.headers), visit.tracer)
         return Call(id, visit.started, request, runnable, served, metered, constrain=self._rules.constrain)
 
     def _may_call_tools(self, body: Mapping[str, Any]) -> bool:

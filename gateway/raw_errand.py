@@ -20,10 +20,19 @@ from gateway.completion import Response, cost_headers, overhead_header
 from gateway.errand import Account, Errand, Understand
 from gateway.errors import GatewayError, Header, ModelUnknown, RequestInvalid, as_gateway_error
 from gateway.exposed import ExposedModel, ExposedModels
+from gateway.limits.appetite import Appetite, most_written, tokens_of
+from gateway.place import Asked
 from gateway.program_errand import Programs
 from gateway.protocol import new_id, read_object
 from gateway.streaming import STREAM_HEADERS, error_event
 from gateway.visit import Visit
+
+_OPERATIONS = {
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "text_completion",
+    "/v1/embeddings": "embeddings",
+}
+"""Path -> what OpenTelemetry's conventions call asking there."""
 
 
 @dataclass(slots=True)
@@ -37,6 +46,7 @@ class RawErrand:
     exposed: ExposedModel
     models: ExposedModels
     student: MeteredStudent
+    most_written: int
 
     @property
     def model(self) -> str:
@@ -45,6 +55,9 @@ class RawErrand:
     @property
     def account(self) -> Account:
         return Account(self.exposed.metrics, self.student)
+
+    def appetite(self, size: int) -> Appetite:
+        return Appetite(tokens_of(size), self.most_written)
 
     async def run(self, send: Send) -> Response | bytes:
         try:
@@ -76,7 +89,7 @@ class RawErrand:
         """The reply; None of one that was streamed and is gone already."""
         student = self.student
         reply: Passing | None = None
-        mark = student.start()
+        mark, step = student.start(), student.step(0, (), {}, operation=_OPERATIONS[self.path])
         student.wait()
         try:
             async with self.exposed.client.passing(self.path, self.data) as reply:
@@ -84,9 +97,13 @@ class RawErrand:
                     return await reply.whole()
                 await self._stream(reply, send)
                 return None
+        except BaseException as error:
+            if step is not None:
+                step.failed(error)
+            raise
         finally:
             student.stop_waiting()
-            student.book(mark, reply.usage if reply is not None else None)
+            student.book(mark, reply.usage if reply is not None else None, step)
 
     async def _stream(self, reply: Passing, send: Send) -> None:
         async with aclosing(reply.pieces()) as pieces:
@@ -123,7 +140,7 @@ class RawRequests:
                 )
             if model not in self._models.names:
                 raise self._unknown(model)
-            return await self._errand(path, data, body, visit.started)
+            return await self._errand(path, data, body, visit)
 
         return understand
 
@@ -136,17 +153,18 @@ class RawRequests:
             body = read_object(data)
             model = body.get("model")
             if isinstance(model, str) and model in self._models.names:
-                return await self._errand("/v1/chat/completions", data, body, visit.started)
+                return await self._errand("/v1/chat/completions", data, body, visit)
             return programs.chat_of(body, visit)
 
         return understand
 
-    async def _errand(self, path: str, data: bytes, body: dict[str, Any], started: float) -> RawErrand:
+    async def _errand(self, path: str, data: bytes, body: dict[str, Any], visit: Visit) -> RawErrand:
         model = await self._models.find(body["model"])
         if model.client.model != model.name:
             data = orjson.dumps({**body, "model": model.client.model})
-        student = MeteredStudent(model.served, None)
-        return RawErrand(new_id("req_"), started, path, data, model, self._models, student)
+        student = MeteredStudent(Asked(model.served, model.client), None, tracer=visit.tracer)
+        written = 0 if path == "/v1/embeddings" else most_written(body)
+        return RawErrand(new_id("req_"), visit.started, path, data, model, self._models, student, written)
 
     def _unknown(self, model: str) -> ModelUnknown:
         if model in self._catalog.models:

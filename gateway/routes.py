@@ -14,11 +14,12 @@ from gateway.errand import Understand
 from gateway.errors import GatewayError, as_gateway_error
 from gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange, Limits, read_body
 from gateway.exposed import ExposedModels
+from gateway.limits.allowance import Allowance
 from gateway.listing import as_json
 from gateway.metrics import Metrics
 from gateway.protocol import new_id
 from gateway.students import Students
-from gateway.visit import Observer, Visit
+from gateway.visit import Follower, Observer, Visit
 
 
 @dataclass
@@ -35,6 +36,8 @@ class Reception:
     metrics: Metrics
     limits: Limits
     observers: tuple[Observer, ...] = ()
+    follower: Follower | None = None
+    allowance: Allowance | None = None
 
 
 class Endpoint:
@@ -44,16 +47,25 @@ class Endpoint:
         self._understand = understand
         self._in_flight = reception.metrics.in_flight
         self._largest_body = reception.limits.body_bytes
-        self._observers: tuple[Observer, ...] = (reception.metrics, *reception.observers)
+        self._allowance = reception.allowance
+        self._follower = reception.follower
+        configured = tuple(it for it in (reception.allowance, reception.follower) if it is not None)
+        self._observers: tuple[Observer, ...] = (reception.metrics, *reception.observers, *configured)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit = Visit(scope["path"], scope["headers"], perf_counter())
         exchange = Exchange(send)
+        if self._follower is not None:
+            self._follower.begin(visit)
         self._in_flight.inc()
         try:
             body = await read_body(receive, self._largest_body)
             errand = visit.errand = await self._understand(body, visit)
             visit.is_named(errand.id)
+            if self._allowance is not None:
+                visit.grant = await self._allowance.reserve(visit.caller, errand, len(body))
+                if visit.grant is not None:
+                    exchange.standing = visit.grant.headers
             with WhileConnected(receive):
                 ending = await errand.run(exchange.send)
             if isinstance(ending, bytes):
@@ -98,7 +110,7 @@ def health_router(
 
     @router.get("/readyz", summary="Whether a request would be served")
     async def readyz() -> Response:
-        troubles = dict(students.troubles())
+        troubles = {**students.troubles(), **students.misfits(catalog.needed())}
         if readiness.draining:
             return as_json({"status": "draining", "students": troubles}, 503)
         if not catalog.ready() and not exposed.ready():

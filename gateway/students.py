@@ -1,78 +1,93 @@
-"""The students that releases name: opened once, watched for change, priced.
+"""The students that releases name: each at one place or on a fleet of engines, and judged by each release.
 
-Each student has one task that opens it, looks every minute (and after a broken connection) whether it is
-still the same model, and closes it. Knows nothing of requests; a request sees a student only through its
-`ServedStudent`.
+Opening and watching them is `place`'s part, sharing calls among several engines `fleet`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Literal
 
-from engine.errors import EngineError, EngineNotFound, EngineNotInstalled, EngineStartFailed
-from engine.fingerprint import Fingerprint, Mismatch, compare, take_fingerprint
-from engine.local import Student, open_student
-from engine.prices import HourlyMeter, Price, price_of
-from engine.settings import EngineSettings, Settings
+from engine.errors import EngineError, EngineNotFound
+from engine.fingerprint import Fingerprint, Mismatch, compare
+from engine.local import open_student
+from engine.prices import HourlyMeter
+from engine.settings import EngineSettings, Settings, resolve_student
 from gateway.errors import ModelUnavailable
+from gateway.fleet.fleet import Fleet
+from gateway.fleet.gauges import FleetMetrics, Series
+from gateway.fleet.member import Member, member_label
 from gateway.metrics import Metrics, ReleaseMetrics
+from gateway.place import HOPELESS, Place, ServedStudent
 from gateway.shared import Shared
 
 _log = logging.getLogger(__name__)
 
-_FAILED_CHECKS = 5
-# What only another configuration or installation can mend.
-_HOPELESS = (EngineNotFound, EngineNotInstalled, EngineStartFailed)
-
-
-@dataclass
-class ServedStudent:
-    """An open student as requests use it."""
-
-    student: Student
-    price: Price | None
-    meter: HourlyMeter | None
-    fingerprint: Fingerprint
-    reachable: bool = True
-    suspect: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set by a request whose connection broke: another model may come up at that address."""
-    returns: int = 0
-    """How often it could be reached again after it could not."""
-
 
 @dataclass
 class StudentState:
-    """What is known of one logical student; `served` is there once it is open."""
+    """What is known of one logical student; `served` is there once it is open at one of its places."""
 
     name: str
     check: Literal["strict", "warn"]
+    places: Sequence[Place] = ()
+    fleet: Fleet | None = None
     served: ServedStudent | None = None
-    trouble: str | None = None
-    error: EngineError | None = None
     tried: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def changed(self) -> None:
+        """One of its places opened, failed or turned into another model."""
+        open_ones = [place.served for place in self.places if place.served is not None]
+        if self.fleet is not None:
+            self.fleet.changed()
+            up = [served for served in open_ones if served.reachable] or open_ones
+            self.served = replace(up[0], meter=None, fleet=self.fleet) if up else None
+        else:
+            self.served = open_ones[0] if open_ones else None
+        if open_ones or all(place.tried.is_set() for place in self.places):
+            self.tried.set()
+
+    @property
+    def error(self) -> EngineError | None:
+        """Why it is open nowhere, as far as it was tried."""
+        return None if self.served is not None else next((it.error for it in self.places if it.error), None)
 
     def refusal(
         self, release: str, expected: Fingerprint, metrics: ReleaseMetrics
     ) -> ModelUnavailable | None:
         """Why a release may not run on this student now, if so. Differences are logged and counted."""
-        if self.served is None:
-            return ModelUnavailable(self.trouble or f"Student {self.name!r} is not up yet.", retry=True)
-        mismatches = compare(expected, self.served.fingerprint)
-        for mismatch in mismatches:
-            _log.warning("release %s, student %r: %s", release, self.name, mismatch.sentence)
-            metrics.count_mismatch(mismatch.kind)
-        refused = [m.sentence for m in mismatches if self._refuses(m)]
-        if not refused:
+        known = [place for place in self.places if place.last is not None]
+        if self.served is None or not known:
+            told = f"Student {self.name!r} can't be used now; the gateway's log says why."
+            return ModelUnavailable(
+                told if self.error else f"Student {self.name!r} is not up yet.", retry=True
+            )
+        refused: list[str] = []
+        for place in known:
+            mismatches = _mismatches(expected, place)
+            for mismatch in mismatches:
+                _log.warning("release %s, %s: %s", release, place.name, mismatch.sentence)
+                metrics.count_mismatch(mismatch.kind)
+            refused += [m.sentence for m in mismatches if self._refuses(m)][:1]
+        if len(refused) < len(known):
             return None
         return ModelUnavailable(f"Release {release!r} was built for another student. {' '.join(refused)}")
+
+    def misfit(self, member: Member, expected: Fingerprint) -> str | None:
+        """Why an engine is not asked for a release, if so."""
+        return next((m.sentence for m in _mismatches(expected, member.place) if self._refuses(m)), None)
 
     def _refuses(self, mismatch: Mismatch) -> bool:
         # Other weights behind the same template are usually another quantisation: a warning will do.
         return self.check == "strict" and mismatch.kind == "template"
+
+
+def _mismatches(expected: Fingerprint, place: Place) -> list[Mismatch]:
+    return [] if place.last is None else compare(expected, place.last.fingerprint)
 
 
 class Students:
@@ -93,22 +108,23 @@ class Students:
         self._recheck_seconds = recheck_seconds
         self._shared = shared
         self._states: dict[str, StudentState] = {}
-        self._keepers: dict[str, asyncio.Task[None]] = {}
-        self._meters: dict[str, HourlyMeter] = {}
+        self._keepers: dict[str, list[asyncio.Task[None]]] = {}
+        self._meters: dict[tuple[str, int], HourlyMeter] = {}
 
     def get(self, name: str) -> StudentState:
         if name not in self._states:
-            self._states[name] = StudentState(name, self._settings.student_check)
+            self._states[name] = self._state(name)
         return self._states[name]
 
     def want(self, names: Iterable[str]) -> None:
         """Begins to open what is not open yet."""
         for name in names:
             if name not in self._keepers:
-                self._keepers[name] = asyncio.create_task(self._keep(self.get(name)), name=f"student {name}")
+                places = self.get(name).places
+                self._keepers[name] = [asyncio.create_task(it.keep(), name=it.name) for it in places]
 
     async def first_tries(self) -> None:
-        """Waits until every wanted student was tried once.
+        """Waits until every wanted student is open somewhere, or was tried everywhere.
 
         Raises:
             EngineError: none can be had, and waiting would not mend it.
@@ -116,93 +132,83 @@ class Students:
         states = [self.get(name) for name in self._keepers]
         for state in states:
             await state.tried.wait()
-        hopeless = [state.error for state in states if isinstance(state.error, _HOPELESS)]
+        hopeless = [state.error for state in states if isinstance(state.error, HOPELESS)]
         if hopeless and len(hopeless) == len(states):
             raise hopeless[0]
 
     def troubles(self) -> Mapping[str, str]:
-        """Students that can't be used now, with the reason."""
-        troubles = {}
+        """Students that can't be used now, with the reason; of a fleet also each engine that can't."""
+        troubles: dict[str, str] = {}
         for name, state in self._states.items():
-            if state.served is None:
-                troubles[name] = state.trouble or "is being opened"
-            elif not state.served.reachable:
-                troubles[name] = "can't be reached"
+            told = {number: it.trouble for number, it in enumerate(state.places, 1) if it.trouble is not None}
+            if len(told) == len(state.places):
+                troubles[name] = told[1]
+            if state.fleet is not None:
+                troubles |= {f"{name}, engine {number}": trouble for number, trouble in told.items()}
         return troubles
 
-    def meter_of(self, engine: EngineSettings) -> HourlyMeter | None:
-        """The one meter of an engine that is priced by the hour, for all that run on it."""
+    def misfits(self, needed: Iterable[tuple[str, str, Fingerprint]]) -> Mapping[str, str]:
+        """Engines of fleets that a release is kept from; `needed` has releases, their students and models."""
+        return dict(self._misfits(needed))
+
+    def meter_of(self, engine: EngineSettings, number: int = 0) -> HourlyMeter | None:
+        """The one meter of a machine that is priced by the hour, for all that run on it.
+
+        `number` is its place among the engine's URLs.
+        """
         if engine.usd_per_hour is None:
             return None
-        if engine.name not in self._meters:
-            sheet = None if self._shared is None else self._shared.sheet(engine.name)
-            self._meters[engine.name] = HourlyMeter(engine.usd_per_hour, sheet=sheet)
-        return self._meters[engine.name]
+        key = (engine.name, number)
+        if key not in self._meters:
+            sheet = None if self._shared is None else self._shared.sheet(f"{engine.name}/{number}")
+            self._meters[key] = HourlyMeter(engine.usd_per_hour, sheet=sheet)
+        return self._meters[key]
 
     def settle(self) -> None:
         """Books the idle time of engines priced by the hour up to now."""
-        for engine, meter in self._meters.items():
+        for (engine, _), meter in self._meters.items():
             self._metrics.idle_cost.labels(engine).inc(meter.take_idle_usd())
 
     async def close(self) -> None:
-        for keeper in self._keepers.values():
+        keepers = [keeper for keepers in self._keepers.values() for keeper in keepers]
+        for keeper in keepers:
             keeper.cancel()
-        await asyncio.gather(*self._keepers.values(), return_exceptions=True)
+        await asyncio.gather(*keepers, return_exceptions=True)
 
-    async def _keep(self, state: StudentState) -> None:
-        """Opens a student and stays with it; comes back to one that can't be reached yet."""
-        while True:
-            try:
-                async with open_student(self._settings, state.name, self._progress) as student:
-                    self._opened(state, student)
-                    await self._watch(state)
-            except EngineError as error:
-                self._failed(state, error)
-                if isinstance(error, _HOPELESS):
-                    return
-                await asyncio.sleep(2 if error.retryable else 15)
+    def _state(self, name: str) -> StudentState:
+        state = StudentState(name, self._settings.student_check)
+        engine = self._engine(name)
+        if engine is None or (len(engine.urls) < 2 and engine.fleet.max_in_flight is None):
+            state.places = [self._place(state, None, 0)]
+            return state
+        state.places = [self._place(state, url, number) for number, url in enumerate(engine.urls)]
+        state.fleet = Fleet(engine, state.places, Series(self._fleet_metrics, engine.name), state.check)
+        return state
 
-    def _opened(self, state: StudentState, student: Student) -> None:
-        price = price_of(student.engine)
-        if price is None:
-            _log.warning("engine %r has no price; costs of its requests are unknown", student.engine.name)
-        state.served = ServedStudent(student, price, self.meter_of(student.engine), student.fingerprint)
-        state.trouble = state.error = None
-        state.tried.set()
-        self.changes += 1
+    def _place(self, state: StudentState, url: str | None, number: int) -> Place:
+        def changed() -> None:
+            self.changes += 1
+            state.changed()
 
-    def _failed(self, state: StudentState, error: EngineError) -> None:
-        if state.trouble != str(error):
-            _log.error("student %r can't be used: %s", state.name, error)
-        state.served, state.error = None, error
-        state.trouble = f"Student {state.name!r} can't be used now; the gateway's log says why."
-        state.tried.set()
-        self.changes += 1
+        where = "" if url is None else f" at {member_label(url)}"
+        opened = partial(open_student, self._settings, state.name, self._progress, only=url)
+        meter_of = partial(self.meter_of, number=number)
+        return Place(f"student {state.name!r}{where}", opened, meter_of, changed, self._recheck_seconds)
 
-    async def _watch(self, state: StudentState) -> None:
-        """Takes the fingerprint again and again; ends with the error of a student that is gone."""
-        served = state.served
-        assert served is not None, "a student is watched after it was opened"
-        pause, failures = self._recheck_seconds, 0
-        while True:
-            try:
-                await asyncio.wait_for(served.suspect.wait(), pause)
-            except TimeoutError:
-                pass
-            served.suspect.clear()
-            try:
-                now = await take_fingerprint(served.student.client, served.student.fingerprint.weights)
-            except EngineError as error:
-                if served.reachable:
-                    _log.error("student %r can't be reached for its check: %s", state.name, error)
-                served.reachable = False
-                pause, failures = 1.0, failures + 1
-                if failures == _FAILED_CHECKS:
-                    # Opened again, it may be found at another of its URLs, or be a local engine started anew.
-                    raise
-                continue
-            if not served.reachable or now != served.fingerprint:
-                self.changes += 1
-            served.returns += not served.reachable
-            served.fingerprint, served.reachable = now, True
-            pause, failures = self._recheck_seconds, 0
+    def _engine(self, name: str) -> EngineSettings | None:
+        try:
+            return resolve_student(self._settings, name)
+        except EngineNotFound:
+            return None  # whoever opens it says so
+
+    def _misfits(self, needed: Iterable[tuple[str, str, Fingerprint]]) -> Iterator[tuple[str, str]]:
+        for release, student, expected in needed:
+            state = self.get(student)
+            for number, member in enumerate(state.fleet.members if state.fleet is not None else (), 1):
+                why = state.misfit(member, expected)
+                if why is not None:
+                    yield f"{student}, engine {number}", f"is not asked for {release}: {why}"
+
+    @cached_property
+    def _fleet_metrics(self) -> FleetMetrics:
+        return FleetMetrics(self._metrics)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from engine.errors import EngineError
 from gateway.catalog import Runnable, Served
-from gateway.students import ServedStudent
+from gateway.place import ServedStudent
 from programs.ensemble import EnsembleExecutor
 from programs.execution import Executor, PlanExecutor
 from programs.plan import Plan
@@ -21,26 +21,28 @@ _log = logging.getLogger(__name__)
 
 
 class Warming:
-    """Warms each release that an alias names, once for every time its student came up."""
+    """Warms each release that an alias names at each engine that may serve it, each time that one came up."""
 
     def __init__(self) -> None:
-        self._warm: dict[str, tuple[ServedStudent, int]] = {}
+        self._warm: dict[tuple[str, str], tuple[ServedStudent, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()  # one prompt at a time: requests in flight come first
 
     def look(self, models: Mapping[str, Served]) -> None:
         """Begins to warm what was activated, or came up, since the last look."""
-        warm: dict[str, tuple[ServedStudent, int]] = {}
+        warm: dict[tuple[str, str], tuple[ServedStudent, int]] = {}
         for name, served in models.items():
             runnable, student = served.loaded.runnable, served.student
             if runnable is None or student is None or name == runnable.release or not _gains(student):
                 continue
-            before = self._warm.get(runnable.release) or warm.get(runnable.release)
-            warm[runnable.release] = (student, student.returns)
-            if before is None or before[0] is not student or before[1] != student.returns:
-                task = asyncio.create_task(self._read(runnable, student), name=f"warm {runnable.release}")
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            for engine in student.engines_for(runnable.identity.version, runnable.student):
+                place = (runnable.release, engine.student.client.url)
+                before = self._warm.get(place) or warm.get(place)
+                warm[place] = (engine, engine.returns)
+                if before is None or before[0] is not engine or before[1] != engine.returns:
+                    task = asyncio.create_task(self._read(runnable, engine), name=f"warm {runnable.release}")
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
         self._warm = warm
 
     async def close(self) -> None:
@@ -57,7 +59,8 @@ class Warming:
                     # Whoever asks next waits a little longer, and hears of it if the engine is in trouble.
                     _log.info("release %s was not warmed: %s", runnable.release, error)
                     return
-        _log.info("release %s is warm on %r", runnable.release, student.student.engine.name)
+        name, url = student.student.engine.name, student.student.client.url
+        _log.info("release %s is warm on %r at %s", runnable.release, name, url)
 
 
 def constant_prompts(executor: Executor) -> Iterator[list[dict[str, str]]]:

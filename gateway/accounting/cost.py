@@ -13,14 +13,16 @@ from typing import NamedTuple
 from engine.client import Usage
 from engine.prices import token_cost
 from gateway.accounting.trace import Asking, Step, StepTracer, Trace
+from gateway.fleet.route import Route
+from gateway.place import Asked, ServedStudent
 from gateway.protocol import TokenCounts
-from gateway.students import ServedStudent
 
 
 class Mark(NamedTuple):
-    """The beginning of a call: the time, and what the engine's hourly meter stood at."""
+    """The beginning of a call: the time, who is asked, and what the engine's hourly meter stood at."""
 
     time: float
+    asked: Asked
     meter: float
 
 
@@ -33,18 +35,18 @@ class MeteredStudent:
     """
 
     __slots__ = (
-        "_busy", "_since", "calls", "max_tokens", "runs", "seconds", "served", "tokens", "trace", "tracer",
+        "_busy", "_since", "asked", "calls", "max_tokens", "runs", "seconds", "tokens", "trace", "tracer",
         "usd",
     )  # fmt: skip
 
     def __init__(
         self,
-        served: ServedStudent,
+        asked: Asked,
         max_tokens: int | None,
         trace: Trace | None = None,
         tracer: StepTracer | None = None,
     ) -> None:
-        self.served = served
+        self.asked = asked
         self.max_tokens = max_tokens
         self.runs = 0
         self.calls = 0
@@ -54,6 +56,10 @@ class MeteredStudent:
         self.trace = trace
         self.tracer = tracer
         self._busy, self._since = 0, 0.0
+
+    @property
+    def served(self) -> ServedStudent:
+        return self.asked.served
 
     def wait(self) -> None:
         """From now on a call waits for the engine."""
@@ -66,11 +72,12 @@ class MeteredStudent:
         if self._busy == 0:
             self.seconds += perf_counter() - self._since
 
-    def start(self) -> Mark:
-        """Begins a call, which `book` ends."""
+    def start(self, asked: Asked | None = None) -> Mark:
+        """Begins a call, which `book` ends; of the student, where nobody else is asked."""
         self.calls += 1
-        meter = self.served.meter
-        return Mark(perf_counter(), meter.start() if meter is not None else 0.0)
+        asked = asked or self.asked
+        meter = asked.served.meter
+        return Mark(perf_counter(), asked, meter.start() if meter is not None else 0.0)
 
     def step(
         self,
@@ -79,22 +86,27 @@ class MeteredStudent:
         params: Mapping[str, object],
         *,
         streams: bool = False,
+        operation: str = "chat",
     ) -> Step | None:
         """Where the call that is made now is written down; None where nobody reads that."""
         if self.trace is None and self.tracer is None:
             return None
         step = Step(run, None) if self.trace is None else self.trace.begin(run, messages)
         if self.tracer is not None:
-            step.span = self.tracer.begin(Asking(self.served, messages, params, streams))
+            step.span = self.tracer.begin(Asking(self.served, messages, params, streams, operation))
         return step
 
-    def book(self, mark: Mark, usage: Usage | None) -> float | None:
+    def book(self, mark: Mark, usage: Usage | None, step: Step | None = None) -> float | None:
         """Counts what a call took; gives its cost in USD, None where that can't be known."""
         if usage is not None:
             counts = TokenCounts.of(usage)
             self.tokens = counts if self.tokens is None else self.tokens + counts
         cost = self._cost(mark, usage)
         self.usd = None if cost is None or self.usd is None else self.usd + cost
+        if step is not None:
+            step.seconds, step.usage, step.usd = perf_counter() - mark.time, usage, cost
+            if step.span is not None:
+                step.span.ended(step)
         return cost
 
     def overhead(self, started: float) -> float:
@@ -102,7 +114,11 @@ class MeteredStudent:
         return max(0.0, perf_counter() - started - self.seconds)
 
     def _cost(self, mark: Mark, usage: Usage | None) -> float | None:
-        meter, price = self.served.meter, self.served.price
+        served, model = mark.asked
+        meter, price = served.meter, served.price
+        if isinstance(model, Route) and price is not None and price.usd_per_hour is not None:
+            # Each engine of a fleet has a meter of its own, and one call may have been at several.
+            return model.take_usd()
         if meter is not None:
             # An engine rented by the hour costs the same whether its reply was counted or not.
             return meter.finish(mark.meter)

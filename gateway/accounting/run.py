@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from time import perf_counter
 
 from engine.client import Delta, Reply, Usage
-from engine.errors import EngineError, EngineUnreachable
+from engine.errors import EngineUnreachable
 from gateway.accounting.cost import Mark, MeteredStudent
 from gateway.accounting.trace import Step
 
@@ -31,15 +31,14 @@ class MeteredRun:
 
     async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
         student = self._student
-        client = student.served.student.client
         if self._is_used_up():
-            return Reply("", "", "length", None, client.model)
+            return Reply("", "", "length", None, student.served.student.client.model)
         params, promised = self._bounded(self._seeded(params))
         usage: Usage | None = None
         mark, step = student.start(), student.step(self._number, messages, params)
         student.wait()
         try:
-            reply = await client.complete(messages, params)
+            reply = await mark.asked.model.complete(messages, params)
             usage = reply.usage
             if step is not None:
                 step.reply, step.finish_reason = reply.text, reply.finish_reason
@@ -61,8 +60,8 @@ class MeteredRun:
             return
         params, promised = self._bounded(self._seeded(params))
         usage: Usage | None = None
-        deltas = student.served.student.client.stream(messages, params)
         mark, step = student.start(), student.step(self._number, messages, params, streams=True)
+        deltas = mark.asked.model.stream(messages, params)
         student.wait()
         try:
             async for delta in deltas:
@@ -89,7 +88,7 @@ class MeteredRun:
         if isinstance(error, EngineUnreachable):
             self._student.served.suspect.set()
         if step is not None:
-            step.error = error.reason if isinstance(error, EngineError) else type(error).__name__
+            step.failed(error)
 
     def _is_used_up(self) -> bool:
         bound = self._student.max_tokens
@@ -98,11 +97,7 @@ class MeteredRun:
     def _book(self, mark: Mark, usage: Usage | None, step: Step | None) -> None:
         if usage is not None:
             self._completion += usage.completion_tokens
-        usd = self._student.book(mark, usage)
-        if step is not None:
-            step.seconds, step.usage, step.usd = perf_counter() - mark.time, usage, usd
-            if step.span is not None:
-                step.span.ended(step)
+        self._student.book(mark, usage, step)
 
     def _bounded(self, params: Mapping[str, object]) -> tuple[Mapping[str, object], int]:
         """The parameters within the bound, and how many tokens they promise."""

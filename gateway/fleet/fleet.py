@@ -25,7 +25,7 @@ Ranking = tuple[Member, ...]
 
 
 class Lease:
-    """One call's stay with a member; `with` gives the client to call, and `usd` is then what its time cost."""
+    """One call's stay with a member; `with` gives the client to call, `usd` is then what its time cost."""
 
     __slots__ = ("_fleet", "_is_trial", "_mark", "_served", "member", "usd")
 

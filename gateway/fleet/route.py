@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Route:
-    """Has the face of a client. A call that fails before the first byte of its reply may be sent elsewhere."""
+    """Has the face of a client. A call that fails before its reply begins may be sent elsewhere."""
 
     __slots__ = ("_fleet", "_ranking", "_usd", "last")
 
@@ -66,7 +66,7 @@ class Route:
         return isinstance(error, EngineUnreachable) and await self._may_go_elsewhere(error, tried)
 
     def take_usd(self) -> float | None:
-        """What the engines' time cost since this was last asked; None where they have no price by the hour."""
+        """What the engines' time cost since this was last asked; None where it has no price."""
         usd, self._usd = self._usd, None
         return usd
 
