@@ -41,4 +41,4 @@ def open_redis(url: str) -> Redis:
         retry=Retry(NoBackoff(), 1, supported_errors=(Broken,)),
         client_name="smallforge",
     )
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import APIStatusError, OpenAI, RateLimitError
+from openai import OpenAI, RateLimitError
 
 from tests.gateway.serving import (
     RunningGateway,
@@ -18,9 +18,8 @@ from tests.gateway.serving import (
     put_release,
     running_gateway,
     settings_for,
-    wait_until,
 )
-from tests.gateway.upstream import Script, Upstream
+from tests.gateway.upstream import Upstream
 
 ASK: Any = [{"role": "user", "content": "q"}]
 BY_TOKEN = "usd_per_million_input = 1000\nusd_per_million_output = 1000"
