@@ -31,6 +31,7 @@ from programs.canary import Canary, read_canary
 from programs.errors import DataInvalid, ProgramError, ReleaseError, ReleaseInvalid
 from programs.execution import Executor
 from programs.output_pattern import output_pattern
+from programs.program import Sampling
 from programs.release import Identity, Release, read_release
 from programs.scripture import Tables, open_tables
 from programs.tool_calls import ToolFields, calls_checks, tool_fields
@@ -54,6 +55,7 @@ class Runnable:
     """Whether an answer's texts come while the engine writes them, or all at the end."""
     created: int
     appetite: RunAppetite
+    sampling: Sampling
 
     @cached_property
     def tools(self) -> ToolFields | None:
@@ -232,6 +234,7 @@ class Catalog:
             _streams(release, executor),
             int((path / "release.json").stat().st_mtime),
             appetite_of(release),
+            release.sampling,
         )
 
     def _read_aliases(self, program: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gateway.accounting.cost import MeteredStudent
 from gateway.accounting.run import MeteredRun
@@ -17,10 +17,13 @@ from gateway.constraint import constraint
 from gateway.errors import Header, RequestInvalid
 from gateway.protocol import ChatRequest, answer_text, header_names
 from gateway.tool_calls import MadeCall, calls_made, message_calls
-from programs.execution import Outcome
+from programs.execution import Outcome, Runner
 from programs.json_values import write_json
 from programs.program import Chat
 from programs.together import together
+
+if TYPE_CHECKING:
+    from gateway.cache.remembering import Remembering
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 
@@ -56,6 +59,12 @@ class Call:
     """The inputs of its runs, once they are known."""
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     """What its runs gave so far, by the number of the choice."""
+    memory: Remembering | None = None
+    """What gives an answer that was kept, where the request may have one."""
+
+    @property
+    def runner(self) -> Runner:
+        return self.runnable.executor if self.memory is None else self.memory
 
     def inputs(self, strict: bool) -> Mapping[str, Any]:
         """The inputs of the runs. In strict mode a request that would lose anything is refused."""
@@ -84,6 +93,8 @@ class Call:
     def headers(self) -> list[Header]:
         """What every reply says of itself before its cost is known."""
         headers = [(b"x-request-id", self.id.encode()), *self.served.headers]
+        if self.memory is not None:
+            headers.append(self.memory.header())
         if self.request.ignored:
             headers.append((b"x-smallforge-ignored", header_names(self.request.ignored)))
         return headers
@@ -142,7 +153,7 @@ def chat_completion(call: Call, outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 async def _outcomes(call: Call, inputs: Mapping[str, Any]) -> list[Outcome]:
     """What the asked-for runs gave; the first that fails ends the others."""
-    run, params = call.runnable.executor.run, call.request.upstream
+    run, params = call.runner.run, call.request.upstream
     answers = [run(inputs, model, params) for model in call.runs()]
     return [await answers[0]] if len(answers) == 1 else await together(answers)
 

@@ -144,9 +144,8 @@ async def _pieces(call: Call, inputs: Any) -> AsyncGenerator[tuple[int, Text | O
 
 async def _texts(call: Call, inputs: Any, model: MeteredRun) -> AsyncGenerator[Text | Outcome]:
     """The run's texts as the client shall see them, then its outcome."""
-    executor = call.runnable.executor
     shown = Shown(call)
-    async with aclosing(executor.stream(inputs, model, call.request.upstream)) as pieces:
+    async with aclosing(call.runner.stream(inputs, model, call.request.upstream)) as pieces:
         async for piece in pieces:
             if isinstance(piece, Outcome):
                 for text in shown.close(piece):

@@ -98,6 +98,14 @@ class Release:
             return self.neighbours.plan
         return self.ensemble.members[0] if self.ensemble is not None else self.plan
 
+    @property
+    def sampling(self) -> Sampling:
+        """How its model is asked where a request says nothing else."""
+        if self.form is not None:
+            return self.form.sampling
+        assert self.identity.interpreted is not None, "a release without a form is interpreted"
+        return self.identity.interpreted.sampling
+
 
 _IDENTITY = TypeAdapter(Identity)
 
