@@ -66,7 +66,7 @@ for _, claim in ipairs(claims) do
   else
     local spent = tonumber(redis.call('GET', claim.key) or 0) + claim.amount
     -- A day longer than its window, for requests that began in it and end after it.
-    redis.call('SET', claim.key, text(spent), 'EX', math.ceil(claim.seconds) + DAY)
+    redis.call('SET', claim.key, text(spent), 'EX', math.max(math.ceil(claim.seconds), 0) + DAY)
     claim.left = math.max(claim.limit - spent, 0)
   end
   answer[#answer + 1] = claim.granted and '1' or '0'

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
-from gateway.limits.counting import Change, CountersGone
+import gateway.limits
+from gateway.limits.counting import Change, Claim, CountersGone
+from gateway.limits.in_process import InProcess
 from gateway.limits.in_redis import InRedis
 from gateway.stores.redis import open_redis
 from tests.engine.clock import Clock
-from tests.gateway.limits.places import SCENARIOS, Place, rate, seat, usd
+from tests.gateway.limits.places import DAY, SCENARIOS, Place, rate, seat, usd
 from tests.integration.redis_server import RedisServer, running_redis
+
+SETTLE = Path(gateway.limits.__file__).with_name("settle.lua")
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +47,84 @@ async def place(redis: Redis, server: RedisServer) -> AsyncIterator[Place]:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 async def test_on_a_redis(scenario: Callable[[Place], Awaitable[None]], place: Place) -> None:
     await scenario(place)
+
+
+async def test_both_places_that_count_say_the_same(place: Place) -> None:
+    """Whatever is asked, corrected and given back, in whatever order."""
+    dice, twin = random.Random(7), Place(InProcess(place.clock), place.clock)
+    running: list[tuple[str, Sequence[Claim], float]] = []
+    for _ in range(300):
+        place.clock.seconds += dice.choice([0, 0, dice.random() * 20])
+        if running and dice.random() < 0.4:
+            id, claims, at = running.pop(dice.randrange(len(running)))
+            changes = [Change(claim, dice.uniform(-claim.amount, claim.amount / 2), at) for claim in claims]
+            await place.settle(id, *changes)
+            await twin.settle(id, *changes)
+            continue
+        day = int(place.clock.seconds / DAY)
+        claims = [
+            rate(dice.randint(1, 30)),
+            rate(dice.random(), 5, "requests"),
+            usd(dice.random() / 20, day=day),
+        ]
+        claims = dice.sample(claims, dice.randint(1, 3))
+        (id, here), (_, there) = await place.ask(*claims), await twin.ask(*claims)
+        for one, other in zip(here.standings, there.standings, strict=True):
+            assert one.granted == other.granted
+            assert one[1:] == pytest.approx(other[1:], abs=1e-5)
+        if here.granted:
+            running.append((id, claims, here.at))
+
+
+async def test_a_batch_whose_answer_was_lost_counts_once(redis: Redis, place: Place) -> None:
+    """Sent again, as it is after a silence."""
+    id, reserved = await place.ask(usd(0.5))
+    await place.settle(id, Change(usd(0.5), -0.25, reserved.at))
+    (sender,) = [key async for key in redis.scan_iter("smallforge:limits:sender:*")]
+    script = redis.register_script(SETTLE.read_text())
+    again = [1, 30, "0", "budget", 1.0, -0.25, 0, DAY, id]
+    assert await script([sender, "smallforge:limits:usd:1970-01-01"], again) == 0
+    assert (await place.ask(usd(0.1)))[1].standings[0].left == pytest.approx(0.65)
+
+
+async def test_the_seats_of_a_worker_that_died_are_free_after_half_a_minute(place: Place) -> None:
+    await place.ask(seat()), await place.ask(seat())
+    place.clock.seconds += 29
+    assert not await place.granted(seat())
+    place.clock.seconds += 2
+    assert await place.granted(seat())
+
+
+async def test_nothing_stays_in_redis_for_longer_than_it_counts(redis: Redis, place: Place) -> None:
+    id, reserved = await place.ask(rate(30), seat(), usd(0.5))
+    await place.settle(id, Change(rate(30), -10, reserved.at), Change(usd(0.5), 0.1, reserved.at))
+    left = {key.decode(): await redis.ttl(key) async for key in redis.scan_iter("*")}
+    assert len(left) == 4
+    assert 0 < left["smallforge:limits:rate"] <= 60 and 0 < left["smallforge:limits:seats"] <= 31
+    assert all(0 < seconds <= 2 * DAY + 1 for seconds in left.values())
+
+
+async def test_while_redis_is_gone_nothing_is_granted_and_nothing_forgotten(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as server:
+        clock = Clock()
+        counting = InRedis(open_redis(server.url), clock)
+        place = Place(counting, clock, counting.write)
+        id, reserved = await place.ask(usd(0.9))
+        server.kill()
+        with pytest.raises(CountersGone):
+            await place.ask(usd(0.1))
+        counting.settle(id, [Change(usd(0.9), -0.5, reserved.at)])
+        server.start()
+        assert await eventually(place, usd(0.1)) == pytest.approx(0.5)
+        await counting.close()
+
+
+async def eventually(place: Place, claim: Claim) -> float:
+    """What is left of a claim's counter once all is as it was."""
+    for _ in range(100):
+        try:
+            await place.written()
+            return (await place.ask(claim))[1].standings[0].left
+        except (CountersGone, RedisError):
+            await asyncio.sleep(0.1)
+    raise AssertionError("Redis was started again and is still taken for gone")
