@@ -13,7 +13,6 @@ from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
 from typing import NamedTuple, Self
 
-import aiohttp
 import orjson
 
 from engine.chat import (
@@ -29,6 +28,7 @@ from engine.chat import (
     read_reply,
     read_usage,
 )
+from engine.connection import Connection
 from engine.errors import (
     EngineError,
     EngineReplyInvalid,
@@ -37,9 +37,10 @@ from engine.errors import (
     EngineWrongModel,
 )
 from engine.passing import Passing
+from engine.pool import Pool
 from engine.sse import EventReader
-from engine.translation import from_aiohttp, from_error_event, from_status, without_key
-from engine.waiting import DEFAULT_TIMEOUTS, Clock, Reading, Timeouts, linger
+from engine.translation import from_error_event, from_status, without_key
+from engine.waiting import DEFAULT_TIMEOUTS, Clock, Reading, Timeouts
 
 __all__ = ["Delta", "EngineClient", "ModelCard", "Reply", "Timeouts", "Usage"]
 
@@ -75,14 +76,19 @@ class EngineClient:
     ) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         self.model = model
-        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        self._headers = {
+            "Content-Type": "application/json",
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "User-Agent": "smallforge",
+        }
         self._key = key
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self.timeouts = timeouts
         self._connections = connections
         self._same_model = same_model
-        self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+        self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 
     async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
         """One chat completion. `messages` are dicts or orjson.Fragments; `params` go out as given."""
@@ -120,8 +126,8 @@ class EngineClient:
     @asynccontextmanager
     async def passing(self, path: str, data: bytes) -> AsyncIterator[Passing]:
         """Sends a JSON body as it is; the reply is handed on by who speaks to the model itself."""
-        async with self._request("POST", path, data) as (response, clock):
-            yield Passing(self, response, clock)
+        async with self._request("POST", path, data) as reply:
+            yield Passing(self, reply)
 
     async def models(self) -> list[ModelCard]:
         """What the server lists under /v1/models."""
@@ -146,9 +152,9 @@ class EngineClient:
 
     async def close(self) -> None:
         """Close the connections that the running event loop opened."""
-        session = self._sessions.pop(asyncio.get_running_loop(), None)
-        if session is not None:
-            await session.close()
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -158,40 +164,31 @@ class EngineClient:
     ) -> None:
         await self.close()
 
-    def _session(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is None:
-            session = self._sessions[loop] = aiohttp.ClientSession(
-                headers=self._headers,
-                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=self.timeouts.idle),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect),
-            )
-        return session
+    def _pool(self, loop: asyncio.AbstractEventLoop) -> Pool:
+        pool = self._pools.get(loop)
+        if pool is None or pool.url != self.url:
+            pool = self._pools[loop] = Pool(self.url, self._headers, self._connections, self.timeouts)
+        return pool
 
     async def _read(self, method: str, path: str, body: Body | None) -> bytes:
         """The whole body of a reply."""
-        async with self._request(method, path, body) as (response, clock):
-            if response.content.is_eof():
-                # It came with its head: there is nothing to wait for.
-                return await response.read()
-            return await clock.limit(response.read(), "first_byte")
+        async with self._request(method, path, body) as reply:
+            return await reply.read()
 
     async def _events(self, body: Body) -> AsyncGenerator[Sequence[bytes], None]:
         """The events of a streamed reply up to [DONE], those of one read together."""
         reader = EventReader()
         phase: Reading = "first_byte"
-        async with self._request("POST", "/v1/chat/completions", body) as (response, clock):
-            if response.content_type == "application/json":
+        async with self._request("POST", "/v1/chat/completions", body) as reply:
+            if reply.content_type == "application/json":
                 # No stream at all: LM Studio says so, with status 200, of an address it does not know.
-                read_reply(decode(await clock.limit(response.read(), phase), self.url), self.model, self.url)
-            while data := await clock.limit(response.content.readany(), phase):
+                read_reply(decode(await reply.read(), self.url), self.model, self.url)
+            while data := await reply.some(phase):
                 phase = "between"
                 payloads = reader.feed(data)
                 if _DONE in payloads:
                     yield payloads[: payloads.index(_DONE)]
-                    await linger(response)
+                    await reply.linger()
                     return
                 yield payloads
             yield [payload for payload in reader.finish() if payload != _DONE]
@@ -237,29 +234,23 @@ class EngineClient:
         return body
 
     @asynccontextmanager
-    async def _request(
-        self, method: str, path: str, body: Body | bytes | None
-    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, Clock]]:
-        """An open response with status 200, and the clock of the call.
+    async def _request(self, method: str, path: str, body: Body | bytes | None) -> AsyncIterator[Connection]:
+        """A connection with a reply of status 200, of which the head is here.
 
-        Leaving before the last byte closes the connection; after it, the connection is in the pool already.
+        Leaving before the last byte closes the connection; after it, the connection serves again.
         """
-        clock = Clock(self.timeouts, self.url)
-        data = body if body is None or isinstance(body, bytes) else _encode(body)
-        response: aiohttp.ClientResponse | None = None
+        data = b"" if body is None else body if isinstance(body, bytes) else _encode(body)
+        loop = asyncio.get_running_loop()
+        pool, clock = self._pool(loop), Clock(self.timeouts, self.url, loop.time)
+        reply = await pool.take(clock)
         try:
-            sending = self._session().request(method, self.url + path, data=data, allow_redirects=False)
-            response = await clock.limit(sending, "first_byte")
-            if response.status != 200:
-                answer = await clock.limit(response.read(), "first_byte")
-                said = _json_or_text(without_key(answer.decode(errors="replace"), self._key))
-                raise from_status(response.status, response.headers, said, self.url)
-            yield response, clock
-        except (aiohttp.ClientError, ConnectionError) as exc:
-            raise from_aiohttp(exc, self.url) from exc
+            await reply.ask(pool.message(method, path, data), clock)
+            if reply.status != 200:
+                said = _json_or_text(without_key((await reply.read()).decode(errors="replace"), self._key))
+                raise from_status(reply.status, reply.headers, said, self.url)
+            yield reply
         finally:
-            if response is not None:
-                response.close()
+            pool.give_back(reply)
 
 
 def bare_name(model: str) -> str:

@@ -5,30 +5,28 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
-import aiohttp
-
 from engine.chat import Usage, error_message, read_usage
 from engine.errors import EngineError, EngineReplyInvalid
-from engine.waiting import Clock, Reading, linger
+from engine.waiting import Reading
 
 if TYPE_CHECKING:
     from engine.client import EngineClient
+    from engine.connection import Connection
 
 
 class Passing:
     """A reply with status 200. `usage` is what the server has counted so far, None where it has not."""
 
-    def __init__(self, client: EngineClient, response: aiohttp.ClientResponse, clock: Clock) -> None:
+    def __init__(self, client: EngineClient, reply: Connection) -> None:
         self.usage: Usage | None = None
-        self.streams = response.content_type == "text/event-stream"
+        self.streams = reply.content_type == "text/event-stream"
         self._client = client
-        self._response = response
-        self._clock = clock
+        self._reply = reply
         self._begun = self._done = False
 
     async def whole(self) -> bytes:
         """A reply that is no stream. Raises EngineReplyInvalid for what is no JSON or an error after all."""
-        data = await self._clock.limit(self._response.read(), "first_byte")
+        data = await self._reply.read()
         body = self._client.body(data)
         if body.get("error"):
             said, _ = error_message(body)
@@ -43,7 +41,7 @@ class Passing:
         """Whole lines as soon as they are here; an error among the events is raised after those before it."""
         rest = b""
         phase: Reading = "first_byte"
-        while data := await self._clock.limit(self._response.content.readany(), phase):
+        while data := await self._reply.some(phase):
             phase = "between"
             *lines, rest = (rest + data).split(b"\n")
             passed, failure = self._examined(lines)
@@ -52,7 +50,7 @@ class Passing:
             if failure is not None:
                 raise failure
             if self._done:
-                await linger(self._response)
+                await self._reply.linger()
                 return
         if rest:
             yield rest

@@ -1,19 +1,20 @@
-"""What aiohttp raises and what HTTP servers answer, as this package's errors: one table for each.
+"""What connections and their parser raise and what HTTP servers answer, as this package's errors: one table
+for each.
 
-Every public exception of aiohttp's client stands in `FROM_AIOHTTP` by itself, so that an upgrade with a new
-one fails a test instead of getting its parent's meaning unseen.
+Every exception of the parser stands in `FROM_TRANSPORT` by itself, so that an upgrade with a new one fails a
+test instead of getting its parent's meaning unseen.
 """
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from time import time
 
-import aiohttp
-from aiohttp.client_exceptions import UnixClientConnectorError
+import httptools
 
 from engine.chat import error_message
 from engine.errors import (
@@ -28,40 +29,20 @@ from engine.errors import (
     EngineUnreachable,
 )
 
-FROM_AIOHTTP: Mapping[type[BaseException], type[EngineError]] = {
-    aiohttp.ClientError: EngineUnreachable,
-    aiohttp.ClientConnectionError: EngineUnreachable,
-    aiohttp.ClientConnectionResetError: EngineUnreachable,
-    aiohttp.ClientConnectorError: EngineUnreachable,
-    aiohttp.ClientConnectorCertificateError: EngineUnreachable,
-    aiohttp.ClientConnectorDNSError: EngineUnreachable,
-    aiohttp.ClientConnectorSSLError: EngineUnreachable,
-    aiohttp.ClientOSError: EngineUnreachable,
-    aiohttp.ClientPayloadError: EngineUnreachable,
-    aiohttp.ClientProxyConnectionError: EngineUnreachable,
-    aiohttp.ClientSSLError: EngineUnreachable,
-    aiohttp.ServerConnectionError: EngineUnreachable,
-    aiohttp.ServerDisconnectedError: EngineUnreachable,
-    aiohttp.ServerFingerprintMismatch: EngineUnreachable,
-    UnixClientConnectorError: EngineUnreachable,
-    aiohttp.UploadAbortedError: EngineUnreachable,
-    aiohttp.InvalidURL: EngineUnreachable,
-    aiohttp.InvalidUrlClientError: EngineUnreachable,
-    aiohttp.NonHttpUrlClientError: EngineUnreachable,
-    aiohttp.ConnectionTimeoutError: EngineTimeout,
-    aiohttp.ServerTimeoutError: EngineTimeout,
-    aiohttp.SocketTimeoutError: EngineTimeout,
-    aiohttp.ClientHttpProxyError: EngineReplyInvalid,
-    aiohttp.ClientResponseError: EngineReplyInvalid,
-    aiohttp.ContentTypeError: EngineReplyInvalid,
-    aiohttp.InvalidUrlRedirectClientError: EngineReplyInvalid,
-    aiohttp.NonHttpUrlRedirectClientError: EngineReplyInvalid,
-    aiohttp.RedirectClientError: EngineReplyInvalid,
-    aiohttp.TooManyRedirects: EngineReplyInvalid,
-    aiohttp.WSServerHandshakeError: EngineReplyInvalid,
-    # What asyncio and ssl let through underneath aiohttp.
+FROM_TRANSPORT: Mapping[type[BaseException], type[EngineError]] = {
+    OSError: EngineUnreachable,
     ConnectionError: EngineUnreachable,
+    socket.gaierror: EngineUnreachable,
     ssl.SSLError: EngineUnreachable,
+    # An address that is none; uvloop has RuntimeError where asyncio has OSError.
+    ValueError: EngineUnreachable,
+    RuntimeError: EngineUnreachable,
+    httptools.HttpParserError: EngineReplyInvalid,
+    httptools.HttpParserCallbackError: EngineReplyInvalid,
+    httptools.HttpParserInvalidMethodError: EngineReplyInvalid,
+    httptools.HttpParserInvalidStatusError: EngineReplyInvalid,
+    httptools.HttpParserInvalidURLError: EngineReplyInvalid,
+    httptools.HttpParserUpgrade: EngineReplyInvalid,
 }
 
 FROM_STATUS: Mapping[int, type[EngineError]] = {
@@ -99,14 +80,14 @@ def without_key(said: str, key: str | None) -> str:
     return said.replace(key, "(the key)") if key and len(key) >= _SHORTEST_KEY else said
 
 
-def from_aiohttp(exc: BaseException, url: str) -> EngineError:
-    """Our error for an exception of aiohttp, by the nearest class in the table."""
-    kind = next((FROM_AIOHTTP[base] for base in type(exc).__mro__ if base in FROM_AIOHTTP), EngineUnreachable)
+def from_transport(exc: BaseException, url: str) -> EngineError:
+    """Our error for an exception below HTTP or in reading it, by the nearest class in the table."""
+    kind = next(
+        (FROM_TRANSPORT[base] for base in type(exc).__mro__ if base in FROM_TRANSPORT), EngineUnreachable
+    )
     detail = str(exc).strip() or type(exc).__name__
     if kind is EngineReplyInvalid:
         return EngineReplyInvalid(f"The engine at {url} did not answer as an HTTP server should: {detail}.")
-    if kind is EngineTimeout:
-        return EngineTimeout(f"The engine at {url} did not answer in time: {detail}.", phase="connect")
     return EngineUnreachable(f"The engine at {url} can't be reached: {detail}.")
 
 

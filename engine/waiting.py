@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
-
-import aiohttp
+from typing import Literal
 
 from engine.errors import EngineTimeout, Phase
 
-T = TypeVar("T")
 Reading = Literal["first_byte", "between"]
-
-# How long a finished stream may take to close by itself before its connection is given up instead of reused.
-_LINGER_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -37,34 +30,27 @@ DEFAULT_TIMEOUTS = Timeouts()
 
 
 class Clock:
-    """The time limits of one call, counted from its beginning."""
+    """The time limits of one call, counted from its beginning. `now` is the event loop's time."""
 
-    def __init__(self, timeouts: Timeouts, url: str) -> None:
-        self.timeouts = timeouts
+    __slots__ = ("_begun", "_ending", "_now", "_seconds", "_timeouts", "_url")
+
+    def __init__(self, timeouts: Timeouts, url: str, now: Callable[[], float]) -> None:
+        self._timeouts = timeouts
         self._url = url
-        self._now = asyncio.get_running_loop().time
-        self._begun = self._now()
+        self._now = now
+        self._begun = now()
 
-    async def limit(self, work: Awaitable[T], phase: Reading) -> T:
-        """Await `work` until its phase or the whole call is out of time. Raises EngineTimeout."""
-        ending: Phase = phase
-        seconds = self.timeouts.first_byte if phase == "first_byte" else self.timeouts.between
-        until = (self._begun if phase == "first_byte" else self._now()) + seconds
-        if self._begun + self.timeouts.total < until:
-            ending, seconds, until = "total", self.timeouts.total, self._begun + self.timeouts.total
-        try:
-            async with asyncio.timeout_at(until):
-                return await work
-        except aiohttp.ServerTimeoutError:
-            raise
-        except TimeoutError as exc:
-            raise EngineTimeout.in_phase(self._url, ending, seconds) from exc
+    def until(self, phase: Reading) -> float:
+        """When a phase that is waited for from now on is out of time, or the whole call is."""
+        limits = self._timeouts
+        self._ending: Phase = phase
+        self._seconds = limits.first_byte if phase == "first_byte" else limits.between
+        until = (self._begun if phase == "first_byte" else self._now()) + self._seconds
+        if self._begun + limits.total < until:
+            self._ending, self._seconds = "total", limits.total
+            return self._begun + limits.total
+        return until
 
-
-async def linger(response: aiohttp.ClientResponse) -> None:
-    """Wait a moment for the end of a stream that has said it is done, so that its connection serves again."""
-    try:
-        async with asyncio.timeout(_LINGER_SECONDS):
-            await response.content.read()
-    except TimeoutError:
-        return
+    def late(self) -> EngineTimeout:
+        """The error for what was waited for last."""
+        return EngineTimeout.in_phase(self._url, self._ending, self._seconds)

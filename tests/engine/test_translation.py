@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from http import HTTPStatus
 
-import aiohttp
+import httptools
 import pytest
-from aiohttp import client_exceptions
 
 from engine.errors import (
     ContextWindowExceeded,
@@ -15,20 +15,27 @@ from engine.errors import (
     EngineRequestRefused,
     EngineServerError,
     EngineTimeout,
+    EngineUnreachable,
 )
-from engine.translation import FROM_AIOHTTP, from_error_event, from_status, without_key
+from engine.translation import FROM_TRANSPORT, from_error_event, from_status, from_transport, without_key
 
 
-def subclasses(kind: type[BaseException]) -> set[type[BaseException]]:
-    return {kind}.union(*(subclasses(child) for child in kind.__subclasses__()))
-
-
-def test_every_client_exception_of_aiohttp_has_its_own_entry() -> None:
+def test_every_exception_of_the_parser_has_its_own_entry() -> None:
     raised = {
-        kind for kind in subclasses(aiohttp.ClientError) if kind.__module__ == client_exceptions.__name__
+        kind for kind in vars(httptools).values() if isinstance(kind, type) and issubclass(kind, Exception)
     }
-    assert raised - set(FROM_AIOHTTP) == set()
-    assert len(raised) > 25
+    assert raised - set(FROM_TRANSPORT) == set()
+    assert len(raised) > 5
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(), ConnectionResetError(), TimeoutError(), ssl.SSLCertVerificationError(), ValueError("port")],
+)
+def test_what_breaks_below_http_is_unreachable_and_may_be_tried_again(error: Exception) -> None:
+    found = from_transport(error, "http://engine")
+    assert isinstance(found, EngineUnreachable) and found.retryable
+    assert "http://engine can't be reached: " in str(found)
 
 
 @pytest.mark.parametrize("status", [status for status in HTTPStatus if status >= 300])
