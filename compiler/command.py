@@ -16,6 +16,7 @@ from compiler.commands.download import download
 from compiler.commands.evaluation import compare, evaluate
 from compiler.commands.models import models
 from compiler.commands.report import report
+from compiler.commands.serve import serve
 from compiler.commands.shelf import list_, promote, rollback, show, verify
 from compiler.commands.start import new, programs
 from compiler.commands.tracking import log, pull, runs
@@ -54,7 +55,7 @@ def main() -> None:
 
 VERBS = (
     build, list_, show, report, verify, evaluate, compare, chat, promote, rollback, runs, log, pull, new,
-    programs, models, data, download,
+    programs, models, data, download, serve,
 )  # fmt: skip
 for verb in VERBS:
     main.add_command(verb)

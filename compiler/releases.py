@@ -32,6 +32,11 @@ class Scores:
     p: float
     proven: bool
     weak: bool
+    usd_per_answer: float | None = None
+    prompt_tokens: float | None = None
+    completion_tokens: float | None = None
+    """Per answer, as are the seconds, which are a median; None where nobody could tell."""
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -228,6 +233,10 @@ def _read_scores(path: Path) -> Scores:
             p=scores["difference"]["p"],
             proven=scores["proven"],
             weak=build["split"]["weak"],
+            usd_per_answer=scores["after"].get("usd_per_answer"),
+            prompt_tokens=scores["after"].get("prompt_tokens_per_answer"),
+            completion_tokens=scores["after"].get("tokens_per_answer"),
+            seconds=scores["after"].get("seconds_p50"),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReleaseInvalid(f"the evidence {str(path)!r} can't be read: {error}") from error

@@ -9,7 +9,7 @@ import html
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,6 +46,17 @@ _STYLE: dict[Any, Any] = {
 Candidates = Sequence[Mapping[str, Any]]
 
 
+class Mark(NamedTuple):
+    """A program by what its answers cost and how right they are, with its 95 % interval."""
+
+    name: str
+    cost: float
+    score: float
+    low: float
+    high: float
+    chosen: bool = False
+
+
 def score_against_cost(candidates: Candidates, chosen: str) -> str | None:
     """Every candidate's dev score over the size of its prompt; None where no sizes are known."""
     costs, label = _costs(candidates)
@@ -59,6 +70,31 @@ def score_against_cost(candidates: Candidates, chosen: str) -> str | None:
         axes.margins(x=0.12, y=0.15)
 
     return _chart("cost", f"Dev score of {len(costs)} candidates against {label.lower()}", draw)
+
+
+def quality_against_cost(marks: Sequence[Mark], unit: str) -> str | None:
+    """Scores with their intervals over what an answer costs; None where there is nothing to compare."""
+    if len({mark.cost for mark in marks}) < 2:
+        return None
+
+    def draw(axes: Axes) -> None:
+        axes.set_xlabel(unit)
+        for mark in marks:
+            low, high = (100 * abs(mark.score - end) for end in (mark.low, mark.high))
+            axes.errorbar(mark.cost, 100 * mark.score, [[low], [high]], color=RULE, linewidth=2)
+            filled = {"color": ACCENT} if mark.chosen else {"mfc": PAPER, "mec": MUTED, "mew": 1.6}
+            axes.plot(mark.cost, 100 * mark.score, "o", markersize=8, **filled)
+            axes.annotate(
+                mark.name,
+                (mark.cost, 100 * mark.score),
+                (9, 4),
+                textcoords="offset points",
+                weight="bold" if mark.chosen else "normal",
+            )
+        axes.margins(x=0.25, y=0.15)
+
+    label = f"Score of {len(marks)} programs against {unit[0].lower()}{unit[1:]}"
+    return _chart("quality", label, draw, "Score, %")
 
 
 def search_progress(candidates: Candidates, chosen: str) -> str | None:
@@ -115,7 +151,7 @@ def _mark(axes: Axes, place: float, one: Mapping[str, Any], chosen: bool) -> Non
         )
 
 
-def _chart(name: str, label: str, draw: Callable[[Axes], None]) -> str:
+def _chart(name: str, label: str, draw: Callable[[Axes], None], height: str = "Dev score, %") -> str:
     """Draws on axes whose height is a score in percent, and returns what a page can hold."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -127,7 +163,7 @@ def _chart(name: str, label: str, draw: Callable[[Axes], None]) -> str:
         figure = Figure(figsize=_SIZE, layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.subplots()
-        axes.set_ylabel("Dev score, %")
+        axes.set_ylabel(height)
         draw(axes)
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -6), min(max(high, low + 10), 112))

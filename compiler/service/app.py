@@ -1,0 +1,92 @@
+"""The application: what is shared is made here, lives as long as it and is closed with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from compiler.service import dspy_api, jobs_api, login_page, programs_page, status_page, test_page, train_page
+from compiler.service.dispatch import Dispatch
+from compiler.service.door import Door, Session
+from compiler.service.errors import DataRefused, ServiceError, status_and_code
+from compiler.service.folders import Folders
+from compiler.service.jobs import JobShelf
+from compiler.service.office import Office
+from compiler.service.pages import render_error
+from compiler.service.places import Place, ThisMachine
+from compiler.service.students import Students
+from engine.settings import Settings
+from programs.errors import DataInvalid
+
+_HERE = Path(__file__).parent
+_log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, config: Sequence[str] = (), place: Place | None = None) -> FastAPI:
+    """`config` are the words by which a build reads the same settings as this server."""
+    console = settings.console
+    session = None if console.admin_key_sha256 is None else Session(console.admin_key_sha256)
+    folders = Folders(console.folders, console.programs, settings.state / "uploads", settings.releases)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        dispatch = Dispatch(JobShelf(settings.state), place or ThisMachine(), tuple(config))
+        students = Students(settings)
+        app.state.office = Office(settings, folders, dispatch, students, session)
+        try:
+            async with dispatch.working(console.builds_at_once):
+                yield
+        finally:
+            await students.close()
+
+    app = FastAPI(title="Smallforge compiler", lifespan=lifespan, docs_url=None, redoc_url=None)
+    for part in (dspy_api, jobs_api, login_page, programs_page, train_page, test_page, status_page):
+        app.include_router(part.routes)
+    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+    for kind in (Exception, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, _answer)
+    app.add_middleware(Door, session=session, refuse=_refusal)
+    return app
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    """Every error as one sentence with a code: JSON for programs, a page for people."""
+    status, body = _told(error)
+    if request.url.path.startswith("/api/"):
+        return JSONResponse(body, status)
+    return render_error(request, status, body["error"])
+
+
+def _told(error: Exception) -> tuple[int, dict[str, Any]]:
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
+        return 422, _body("request_invalid", f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}.")
+    if isinstance(error, HTTPException):
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
+        return error.status_code, _body(code, f"{error.detail}.")
+    known = status_and_code(error)
+    if known is None:
+        _log.error("a request failed", exc_info=error)
+        return 500, _body("internal_error", "The server failed; its log says why.")
+    mistakes = error.mistakes if isinstance(error, DataRefused | DataInvalid) else ()
+    return known[0], _body(known[1], str(error), mistakes)
+
+
+def _refusal(error: ServiceError) -> Response:
+    return JSONResponse(_body(error.code, str(error)), error.status)
+
+
+def _body(code: str, message: str, mistakes: Sequence[str] = ()) -> dict[str, Any]:
+    more = {"mistakes": list(mistakes)} if mistakes else {}
+    return {"status": "error", "error": {"message": message, "code": code, **more}}
