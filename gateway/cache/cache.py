@@ -62,7 +62,7 @@ class ResponseCache:
     def remembering(
         self, request: ChatRequest, runnable: Runnable, student: MeteredStudent, visit: Visit
     ) -> Remembering | None:
-        """What runs the request and remembers it; None where it is not one to be remembered.
+        """What remembers the request; None where it is not one to be remembered.
 
         Several answers are meant to differ, and a traced request wants to see its steps.
         """

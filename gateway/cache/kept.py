@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,12 +37,13 @@ class Kept:
         """No steps were taken for it this time."""
         return Outcome(self.outputs, ())
 
-    def pieces(self, fields: Sequence[Field]) -> Iterator[FieldDelta]:
-        """Its texts as a stream has them, a few words at a time."""
-        for field in fields:
-            value = self.outputs.get(field.name)
-            if field.type == "str" and isinstance(value, str):
-                yield from (FieldDelta(field.name, text) for text in _PIECE.findall(value))
+
+def pieces_of(outputs: Mapping[str, Any], fields: Sequence[Field]) -> Iterator[FieldDelta]:
+    """The texts of a whole answer as a stream has them, a few words at a time."""
+    for field in fields:
+        value = outputs.get(field.name)
+        if field.type == "str" and isinstance(value, str):
+            yield from (FieldDelta(field.name, text) for text in _PIECE.findall(value))
 
 
 def write_kept(outcome: Outcome, usd: float | None) -> bytes | None:
