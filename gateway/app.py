@@ -10,18 +10,21 @@ from dataclasses import dataclass
 from functools import partial
 
 from fastapi import FastAPI, Request, Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 
 from engine.settings import LOOPBACK, GatewaySettings, Settings
+from gateway.access.opening import open_gate
+from gateway.cache.opening import open_cache
 from gateway.canary.watch import Watch
 from gateway.catalog import Catalog
 from gateway.cors import CrossOrigin
 from gateway.errors import GatewayError, RouteUnknown, StartFailed, as_gateway_error
-from gateway.exchange import Limits
 from gateway.executors import Bounds
 from gateway.exposed import ExposedModels
+from gateway.limits.opening import open_allowance
 from gateway.listing import listing_router
 from gateway.lmstudio_listing import lmstudio_router
 from gateway.logs import REQUEST
@@ -34,7 +37,9 @@ from gateway.request_log import RequestLog, log_refusal
 from gateway.routes import Endpoint, Readiness, Reception, health_router
 from gateway.shared import Shared
 from gateway.shortcut import Shortcut
+from gateway.stores.opening import Stores
 from gateway.students import Students
+from gateway.telemetry.opening import open_traces
 from gateway.warming import Warming
 
 _log = logging.getLogger(__name__)
@@ -48,7 +53,8 @@ class Intervals:
     student: float = 60.0
 
 
-_LIMITS = Limits()
+# What FastAPI would record of a request may hold its body.
+_NOT_FASTAPIS_OWN = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
 _INTERVALS = Intervals()
 
 
@@ -57,7 +63,6 @@ def create_app(
     *,
     shared: Shared | None = None,
     progress: Callable[[str], None] = _log.info,
-    limits: Limits = _LIMITS,
     intervals: Intervals = _INTERVALS,
 ) -> FastAPI:
     """The gateway for these settings; nothing runs before its lifespan does.
@@ -74,10 +79,20 @@ def create_app(
     watch = Watch(catalog, metrics, settings.releases)
     readiness = Readiness()
     warming = Warming() if settings.gateway.warm else None
+    workers = shared.workers if shared is not None else 1
+    stores = Stores(settings.gateway.database)
+    gate = open_gate(settings.gateway, stores)
+    cache = open_cache(settings.gateway, metrics)
+    allowance = open_allowance(settings, metrics, workers=workers, with_keys=gate is not None)
+    traces = open_traces(settings.gateway.telemetry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         with _listener(metrics, settings.gateway, shared):
+            if gate is not None:
+                await gate.open()
+            if cache is not None:
+                await cache.open()
             await catalog.refresh()
             _check_names(catalog)
             keeper: asyncio.Task[None] | None = None
@@ -101,17 +116,28 @@ def create_app(
                     await warming.close()
                 await exposed.close()
                 await students.close()
+                if allowance is not None:
+                    await allowance.close()
+                if cache is not None:
+                    await cache.close()
+                if traces is not None:
+                    await traces.close()
+                await stores.close()
 
-    app = FastAPI(title="Smallforge gateway", lifespan=lifespan, redirect_slashes=False)
+    app = FastAPI(
+        title="Smallforge gateway", lifespan=lifespan, redirect_slashes=False, telemetry=_NOT_FASTAPIS_OWN
+    )
     app.state.readiness = readiness
     app.state.catalog = catalog
     app.state.exposed = exposed
     app.state.metrics = metrics
-    raw = RawRequests(exposed, catalog)
+    app.state.gate = gate
+    caps = settings.gateway.caps
+    raw = RawRequests(exposed, catalog, caps)
     rules = Rules(settings.gateway.strict, settings.gateway.trace, settings.gateway.constrain)
-    programs = Programs(catalog, limits, rules)
+    programs = Programs(catalog, caps, rules, cache)
     observers = (RequestLog(every=settings.gateway.access_log), watch)
-    asking = _asking(raw, programs, Reception(metrics, limits, observers))
+    asking = _asking(raw, programs, Reception(metrics, caps, observers, traces, allowance, gate))
     # For other methods than POST, and for whoever lists what paths there are.
     app.router.routes[:0] = [Route(path, endpoint, methods=["POST"]) for path, endpoint in asking.items()]
     app.add_middleware(Shortcut, endpoints=asking)

@@ -15,6 +15,7 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 
 from engine.fingerprint import Fingerprint
+from gateway.access.caller import Caller, may_ask
 from gateway.accounting.evidence import Measured, read_measured
 from gateway.canary.split import Split
 from gateway.conversation import Conversation
@@ -138,7 +139,7 @@ class Catalog:
         """
         served = self.models.get(model)
         if served is None:
-            raise self.unknown(model)
+            raise self.unknown(model, visit.caller)
         if served.split is not None:
             served = served.split.chosen(served, visit)
         if served.student is None or served.loaded.runnable is None:
@@ -306,16 +307,16 @@ class Catalog:
         refused = self._judged[runnable.release]
         return Served(name, loaded, None if refused else student.served, refused)
 
-    def unknown(self, model: str) -> ModelUnknown:
-        """The error for a name that no release has."""
+    def unknown(self, model: str, caller: Caller | None) -> ModelUnknown:
+        """The error for a name that no release has; it names only what the caller may ask."""
         if model in self._taken:
             told = f"{model!r} is an engine's own model; it is asked at /v1/chat/completions."
             return ModelUnknown(told, param="model")
-        return ModelUnknown(self._unknown(model), param="model")
+        return ModelUnknown(self._unknown(model, caller), param="model")
 
-    def _unknown(self, model: str) -> str:
+    def _unknown(self, model: str, caller: Caller | None) -> str:
         shown = model if len(model) <= 80 else model[:77] + "..."
-        names = sorted({*self.models, *self._taken})
+        names = sorted(name for name in {*self.models, *self._taken} if may_ask(caller, name))
         if not names:
             return (
                 f"No model {shown!r}: the releases folder has no releases yet; `compiler build` writes one."

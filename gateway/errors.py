@@ -11,6 +11,8 @@
     ├── ResponseUnknown       404  feedback on what this client was not answered, or is not kept
     ├── ModelUnavailable      503  the release is there but may not or cannot run now
     ├── EnginesBusy           503  every engine is full, and the queue before them
+    ├── CostCeilingReached    402  another step would go past the request's own ceiling
+    ├── DeadlinePassed        504  the request's own deadline passed
     ├── OutputInvalid         502  the model's reply does not hold the program's outputs
     │   └── CheckBroken       502  it does, but not what the program checks, however often asked
     ├── SchemaBroken          502  the outputs are not as the request's own schema asks
@@ -182,6 +184,17 @@ class SchemaBroken(GatewayError):
     status = 502
     type = "server_error"
     code = "program_output_invalid"
+
+
+class CostCeilingReached(GatewayError):
+    status = 402
+    code = "cost_ceiling_reached"
+
+
+class DeadlinePassed(GatewayError):
+    status = 504
+    type = "server_error"
+    code = "deadline_passed"
 
 
 class StoreUnavailable(GatewayError):

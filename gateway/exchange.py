@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.types import Receive, Send
@@ -12,14 +11,6 @@ from gateway.disconnect import ClientGone
 from gateway.errors import BodyTooLarge, Header
 
 CLIENT_CLOSED_REQUEST = 499
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one request may bring. A window of 128k tokens is about half a MiB of English text."""
-
-    body_bytes: int = 4 * 1024 * 1024
-    messages: int = 2_000
 
 
 class Exchange:

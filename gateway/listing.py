@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Response
 
+from gateway.access.admission import Admitted
+from gateway.access.caller import Caller, may_ask
 from gateway.accounting.evidence import Measured
 from gateway.catalog import Catalog, Runnable, Served
 from gateway.errors import ModelUnknown
@@ -21,22 +23,23 @@ _PER_TOKEN = ("usd_per_million_input", "usd_per_million_output", "usd_per_millio
 
 
 def listing_router(catalog: Catalog, exposed: ExposedModels) -> APIRouter:
+    """Lists to each caller what its key may ask."""
     router = APIRouter()
 
     @router.get("/v1/models", summary="Every model name served now, and those that can't be")
-    async def list_models() -> Response:
-        cards = [model_card(served) for served in listed(catalog)]
-        cards += [exposed_card(name, exposed.get(name)) for name in sorted(exposed.names)]
+    async def list_models(caller: Admitted) -> Response:
+        cards = [model_card(served) for served in listed(catalog, caller)]
+        cards += [exposed_card(name, exposed.get(name)) for name in listed_names(exposed, caller)]
         return as_json({"object": "list", "data": cards})
 
     @router.get(
         "/v1/models/{model:path}", summary="One model: its release, inputs, outputs and request fields"
     )
-    async def show_model(model: str) -> Response:
-        if model in exposed.names:
+    async def show_model(model: str, caller: Admitted) -> Response:
+        if model in exposed.names and may_ask(caller, model):
             return as_json(exposed_card(model, exposed.get(model)))
-        card = model_card(find_listed(catalog, model))
-        runnable = find_listed(catalog, model).loaded.runnable
+        card = model_card(find_listed(catalog, model, caller))
+        runnable = find_listed(catalog, model, caller).loaded.runnable
         fields = FIELDS_WITH_TOOLS if runnable is not None and runnable.tools is not None else FIELDS
         card["smallforge"]["parameters"] = {name: policy.treatment for name, policy in fields.items()}
         return as_json(card)
@@ -44,14 +47,19 @@ def listing_router(catalog: Catalog, exposed: ExposedModels) -> APIRouter:
     return router
 
 
-def listed(catalog: Catalog) -> list[Served]:
-    """All names by their order; what is broken is no release that could be served anywhere."""
-    return [served for _, served in sorted(catalog.models.items()) if not served.loaded.broken]
+def listed(catalog: Catalog, caller: Caller | None) -> list[Served]:
+    """The caller's names by their order; what is broken is no release that could be served anywhere."""
+    models = sorted(catalog.models.items())
+    return [served for name, served in models if may_ask(caller, name) and not served.loaded.broken]
 
 
-def find_listed(catalog: Catalog, model: str) -> Served:
-    """One name, whether it can be served now or not. Raises ModelUnknown."""
-    served = catalog.models.get(model)
+def listed_names(exposed: ExposedModels, caller: Caller | None) -> list[str]:
+    return sorted(name for name in exposed.names if may_ask(caller, name))
+
+
+def find_listed(catalog: Catalog, model: str, caller: Caller | None) -> Served:
+    """One of the caller's names, whether it can be served now or not. Raises ModelUnknown."""
+    served = catalog.models.get(model) if may_ask(caller, model) else None
     if served is None:
         raise ModelUnknown(f"No model {model[:80]!r}; /v1/models lists them.", param="model")
     return served

@@ -6,9 +6,11 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from gateway.access.admission import Admitted
+from gateway.access.caller import may_ask
 from gateway.catalog import Catalog, Served
 from gateway.exposed import ExposedModels
-from gateway.listing import as_json, find_listed, listed
+from gateway.listing import as_json, find_listed, listed, listed_names
 from gateway.place import ServedStudent
 
 Entry = dict[str, Any]
@@ -18,16 +20,16 @@ def lmstudio_router(catalog: Catalog, exposed: ExposedModels) -> APIRouter:
     router = APIRouter()
 
     @router.get("/api/v0/models", summary="Every model as LM Studio lists its own")
-    async def list_models() -> Response:
-        entries = [_release_entry(served) for served in listed(catalog)]
-        entries += [_exposed_entry(exposed, name) for name in sorted(exposed.names)]
+    async def list_models(caller: Admitted) -> Response:
+        entries = [_release_entry(served) for served in listed(catalog, caller)]
+        entries += [_exposed_entry(exposed, name) for name in listed_names(exposed, caller)]
         return as_json({"object": "list", "data": entries})
 
     @router.get("/api/v0/models/{model:path}", summary="One model as LM Studio shows its own")
-    async def show_model(model: str) -> Response:
-        if model in exposed.names:
+    async def show_model(model: str, caller: Admitted) -> Response:
+        if model in exposed.names and may_ask(caller, model):
             return as_json(_exposed_entry(exposed, model))
-        return as_json(_release_entry(find_listed(catalog, model)))
+        return as_json(_release_entry(find_listed(catalog, model, caller)))
 
     return router
 

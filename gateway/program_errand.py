@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.types import Send
 
+from engine.settings_access import CapSettings
+from gateway.access.caller import check_model
 from gateway.accounting.cost import MeteredStudent
 from gateway.accounting.trace import Trace
+from gateway.caps import read_request
 from gateway.catalog import Catalog
 from gateway.completion import Call, Response, chat_completion, complete, cost_headers
 from gateway.errand import Account
 from gateway.errors import CheckBroken, GatewayError, Header, OutputInvalid, RequestInvalid, RunTooLong
-from gateway.exchange import Limits
 from gateway.limits.appetite import Appetite
 from gateway.policy import FIELDS, FIELDS_WITH_TOOLS
-from gateway.protocol import ChatRequest, new_id, read_object, request_from
+from gateway.protocol import ChatRequest, new_id, request_from
 from gateway.response_events import ResponseEvents
 from gateway.responses import ResponseObject
 from gateway.responses_request import Repeated, in_responses_words, read_responses_request
 from gateway.streaming import Chunks, Writer, stream
 from gateway.visit import Visit
 from programs.execution import Outcome
+
+if TYPE_CHECKING:
+    from gateway.cache.cache import ResponseCache
 
 _TRACE = b"x-smallforge-trace"
 
@@ -131,33 +136,38 @@ class Rules:
 class Programs:
     """Understands requests for the programs of one catalog."""
 
-    def __init__(self, catalog: Catalog, limits: Limits, rules: Rules) -> None:
+    def __init__(
+        self, catalog: Catalog, caps: CapSettings, rules: Rules, cache: ResponseCache | None = None
+    ) -> None:
         self._catalog = catalog
-        self._limits = limits
+        self._cache = cache
+        self._caps = caps
         self._rules = rules
         self._chat = ChatSpeech()
 
     async def chat(self, data: bytes, visit: Visit) -> ProgramErrand:
-        return self.chat_of(read_object(data), visit)
+        return self.chat_of(read_request(data, self._caps), visit)
 
     def chat_of(self, body: Mapping[str, Any], visit: Visit) -> ProgramErrand:
         """The same of a body that was read."""
+        check_model(visit.caller, body)
         fields = FIELDS_WITH_TOOLS if self._may_call_tools(body) else FIELDS
-        request = request_from(body, self._limits.messages, fields)
+        request = request_from(body, self._caps.messages, fields)
         call = self._call(new_id("chatcmpl-"), request, visit)
         return ProgramErrand(call, self._chat, self._rules.strict)
 
     async def responses(self, data: bytes, visit: Visit) -> ProgramErrand:
-        body = read_object(data)
+        body = read_request(data, self._caps)
+        check_model(visit.caller, body)
         with_tools = self._may_call_tools(body)
-        request, repeated = read_responses_request(body, self._limits.messages, with_tools=with_tools)
+        request, repeated = read_responses_request(body, self._caps.messages, with_tools=with_tools)
         call = self._call(new_id("resp_"), request, visit)
         return ProgramErrand(call, ResponsesSpeech(repeated), self._rules.strict)
 
     def _call(self, id: str, request: ChatRequest, visit: Visit) -> Call:
         runnable, served, student = self._catalog.find(request.model, visit)
         asked = student.asked_for(runnable.identity.version, runnable.student)
-        metered = MeteredStudent(asked, request.max_tokens, self._trace(visit.headers), visit.tracer)
+        metered = MeteredStudent(asked, request.max_tokens, self._trace(visit.own), visit.tracer)
         return Call(id, visit.started, request, runnable, served, metered, constrain=self._rules.constrain)
 
     def _may_call_tools(self, body: Mapping[str, Any]) -> bool:

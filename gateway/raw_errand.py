@@ -14,7 +14,10 @@ from starlette.types import Send
 
 from engine.errors import EngineRequestRefused, EngineUnreachable
 from engine.passing import Passing
+from engine.settings_access import CapSettings
+from gateway.access.caller import check_model
 from gateway.accounting.cost import MeteredStudent
+from gateway.caps import read_request
 from gateway.catalog import Catalog
 from gateway.completion import Response, cost_headers, overhead_header
 from gateway.errand import Account, Errand, Understand
@@ -23,7 +26,7 @@ from gateway.exposed import ExposedModel, ExposedModels
 from gateway.limits.appetite import Appetite, most_written, tokens_of
 from gateway.place import Asked
 from gateway.program_errand import Programs
-from gateway.protocol import new_id, read_object
+from gateway.protocol import new_id
 from gateway.streaming import STREAM_HEADERS, error_event
 from gateway.visit import Visit
 
@@ -124,22 +127,24 @@ class RawErrand:
 class RawRequests:
     """Understands requests for exposed models; names of releases are none of its own."""
 
-    def __init__(self, models: ExposedModels, catalog: Catalog) -> None:
+    def __init__(self, models: ExposedModels, catalog: Catalog, caps: CapSettings) -> None:
         self._models = models
         self._catalog = catalog
+        self._caps = caps
 
     def only(self, path: str) -> Understand:
         """For a path that programs are not asked at."""
 
         async def understand(data: bytes, visit: Visit) -> RawErrand:
-            body = read_object(data)
+            body = read_request(data, self._caps)
+            check_model(visit.caller, body)
             model = body.get("model")
             if not isinstance(model, str):
                 raise RequestInvalid(
                     "'model' must be a text.", param="model", code="missing_required_parameter"
                 )
             if model not in self._models.names:
-                raise self._unknown(model)
+                raise self._unknown(model, visit)
             return await self._errand(path, data, body, visit)
 
         return understand
@@ -150,9 +155,10 @@ class RawRequests:
             return programs.chat
 
         async def understand(data: bytes, visit: Visit) -> Errand:
-            body = read_object(data)
+            body = read_request(data, self._caps)
             model = body.get("model")
             if isinstance(model, str) and model in self._models.names:
+                check_model(visit.caller, body)
                 return await self._errand("/v1/chat/completions", data, body, visit)
             return programs.chat_of(body, visit)
 
@@ -166,8 +172,8 @@ class RawRequests:
         written = 0 if path == "/v1/embeddings" else most_written(body)
         return RawErrand(new_id("req_"), visit.started, path, data, model, self._models, student, written)
 
-    def _unknown(self, model: str) -> ModelUnknown:
+    def _unknown(self, model: str, visit: Visit) -> ModelUnknown:
         if model in self._catalog.models:
             told = f"{model!r} is a compiled program; it is asked at /v1/chat/completions or /v1/responses."
             return ModelUnknown(told, param="model")
-        return self._catalog.unknown(model)
+        return self._catalog.unknown(model, visit.caller)

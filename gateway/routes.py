@@ -8,17 +8,20 @@ from time import perf_counter
 from fastapi import APIRouter, Response
 from starlette.types import Receive, Scope, Send
 
+from engine.settings_access import CapSettings
+from gateway.access.gate import Gate
 from gateway.catalog import Catalog
 from gateway.disconnect import ClientGone, WhileConnected
 from gateway.errand import Understand
 from gateway.errors import GatewayError, as_gateway_error
-from gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange, Limits, read_body
+from gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange, read_body
 from gateway.exposed import ExposedModels
 from gateway.limits.allowance import Allowance
 from gateway.listing import as_json
 from gateway.metrics import Metrics
 from gateway.protocol import new_id
 from gateway.students import Students
+from gateway.terms import OURS, read_terms
 from gateway.visit import Follower, Observer, Visit
 
 
@@ -34,10 +37,11 @@ class Reception:
     """What every request passes on its way in and out, whichever path it asks."""
 
     metrics: Metrics
-    limits: Limits
+    caps: CapSettings
     observers: tuple[Observer, ...] = ()
     follower: Follower | None = None
     allowance: Allowance | None = None
+    gate: Gate | None = None
 
 
 class Endpoint:
@@ -46,7 +50,8 @@ class Endpoint:
     def __init__(self, understand: Understand, reception: Reception) -> None:
         self._understand = understand
         self._in_flight = reception.metrics.in_flight
-        self._largest_body = reception.limits.body_bytes
+        self._largest_body = reception.caps.body_bytes
+        self._gate = reception.gate
         self._allowance = reception.allowance
         self._follower = reception.follower
         configured = tuple(it for it in (reception.allowance, reception.follower) if it is not None)
@@ -59,15 +64,20 @@ class Endpoint:
             self._follower.begin(visit)
         self._in_flight.inc()
         try:
+            if self._gate is not None:
+                visit.caller = await self._gate.admit(visit.headers)
+            visit.own = [header for header in visit.headers if header[0].startswith(OURS)]
             body = await read_body(receive, self._largest_body)
             errand = visit.errand = await self._understand(body, visit)
             visit.is_named(errand.id)
+            terms = read_terms(visit.own, errand.account.student) if visit.own else None
             if self._allowance is not None:
                 visit.grant = await self._allowance.reserve(visit.caller, errand, len(body))
                 if visit.grant is not None:
                     exchange.standing = visit.grant.headers
             with WhileConnected(receive):
-                ending = await errand.run(exchange.send)
+                running = errand.run(exchange.send)
+                ending = await (running if terms is None else terms.keep(running, visit.started))
             if isinstance(ending, bytes):
                 await exchange.end(ending)
             else:

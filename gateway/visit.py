@@ -27,6 +27,8 @@ class Visit:
     path: str
     headers: Sequence[Header]
     started: float
+    own: Sequence[Header] = ()
+    """Those of the headers that are meant for this gateway alone."""
     caller: Caller | None = None
     errand: Errand | None = None
     error: GatewayError | None = None

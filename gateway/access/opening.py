@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.settings import GatewaySettings
+from gateway.access.gate import Gate
 from gateway.access.pepper import Pepper
 from gateway.stores.opening import Stores
 
@@ -18,6 +19,11 @@ def open_keyring(gateway: GatewaySettings, stores: Stores) -> Keyring:
     from gateway.access.keyring import Keyring
 
     return Keyring(database, Pepper(gateway.pepper_file, gateway.pepper))
+
+
+def open_gate(gateway: GatewaySettings, stores: Stores) -> Gate | None:
+    """What asks requests for keys; None where nothing is kept that could hold one."""
+    return Gate(open_keyring(gateway, stores)) if stores.exists() else None
 
 
 async def has_keys(gateway: GatewaySettings) -> bool:

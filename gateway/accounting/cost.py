@@ -13,6 +13,7 @@ from typing import NamedTuple
 from engine.client import Usage
 from engine.prices import token_cost
 from gateway.accounting.trace import Asking, Step, StepTracer, Trace
+from gateway.errors import CostCeilingReached
 from gateway.fleet.route import Route
 from gateway.place import Asked, ServedStudent
 from gateway.protocol import TokenCounts
@@ -30,13 +31,13 @@ class MeteredStudent:
     """The student of one request, over all its runs. `max_tokens` bounds the completion tokens of each run.
 
     Calls may run at the same time: `seconds` is while at least one did. `tokens` is None where the engine
-    counted none of them, `trace` where the client did not ask for the steps, `tracer` where the operator
-    does not.
+    counted none of them, `max_usd` where the client set no ceiling, `trace` where it did not ask for the
+    steps, `tracer` where the operator does not.
     """
 
     __slots__ = (
-        "_busy", "_since", "asked", "calls", "max_tokens", "runs", "seconds", "tokens", "trace", "tracer",
-        "usd",
+        "_busy", "_since", "asked", "calls", "max_tokens", "max_usd", "runs", "seconds", "stopped", "tokens",
+        "trace", "tracer", "usd",
     )  # fmt: skip
 
     def __init__(
@@ -55,7 +56,15 @@ class MeteredStudent:
         self.tokens: TokenCounts | None = None
         self.trace = trace
         self.tracer = tracer
+        self.max_usd: float | None = None
+        self.stopped: CostCeilingReached | None = None
+        """Why a call was not begun; kept, because a program may get over what is raised in it."""
         self._busy, self._since = 0, 0.0
+
+    @property
+    def priced(self) -> bool:
+        """Whether what the calls cost can be known."""
+        return self.served.meter is not None or self.served.price is not None
 
     @property
     def served(self) -> ServedStudent:
@@ -73,7 +82,13 @@ class MeteredStudent:
             self.seconds += perf_counter() - self._since
 
     def start(self, asked: Asked | None = None) -> Mark:
-        """Begins a call, which `book` ends; of the student, where nobody else is asked."""
+        """Begins a call, which `book` ends; of the student, where nobody else is asked.
+
+        Raises CostCeilingReached instead, where those before have used up what the client allows.
+        """
+        if self.max_usd is not None and (self.usd is None or self.usd >= self.max_usd):
+            self.stopped = CostCeilingReached(_ceiling_told(self.usd, self.max_usd))
+            raise self.stopped
         self.calls += 1
         asked = asked or self.asked
         meter = asked.served.meter
@@ -87,13 +102,15 @@ class MeteredStudent:
         *,
         streams: bool = False,
         operation: str = "chat",
+        asked: Asked | None = None,
     ) -> Step | None:
         """Where the call that is made now is written down; None where nobody reads that."""
         if self.trace is None and self.tracer is None:
             return None
         step = Step(run, None) if self.trace is None else self.trace.begin(run, messages)
         if self.tracer is not None:
-            step.span = self.tracer.begin(Asking(self.served, messages, params, streams, operation))
+            served = (asked or self.asked).served
+            step.span = self.tracer.begin(Asking(served, messages, params, streams, operation))
         return step
 
     def book(self, mark: Mark, usage: Usage | None, step: Step | None = None) -> float | None:
@@ -123,3 +140,8 @@ class MeteredStudent:
             # An engine rented by the hour costs the same whether its reply was counted or not.
             return meter.finish(mark.meter)
         return token_cost(price, usage) if price is not None and usage is not None else None
+
+
+def _ceiling_told(usd: float | None, most: float) -> str:
+    so_far = "can't be known" if usd is None else f"is {usd:.6f} USD"
+    return f"No other step was begun: what those so far cost {so_far}, and the request allows {most:g} USD."

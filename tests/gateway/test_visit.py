@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import httpx
 
+from engine.settings_access import CapSettings
 from gateway.errand import Errand
 from gateway.errors import RequestInvalid
-from gateway.exchange import Limits
 from gateway.metrics import Metrics
 from gateway.routes import Endpoint, Reception
 from gateway.visit import Visit
@@ -38,7 +38,7 @@ async def _visit(endpoint: Endpoint) -> int:
 
 async def test_every_observer_is_told_of_a_refused_request() -> None:
     one, other = Notebook(), Notebook()
-    endpoint = Endpoint(_refused, Reception(Metrics(), Limits(), (one, other)))
+    endpoint = Endpoint(_refused, Reception(Metrics(), CapSettings(), (one, other)))
     assert await _visit(endpoint) == 400
     (visit,) = one.visits
     assert (visit.path, visit.status, visit.errand) == ("/v1/chat/completions", 400, None)
@@ -48,5 +48,5 @@ async def test_every_observer_is_told_of_a_refused_request() -> None:
 
 async def test_a_request_that_failed_inside_is_told_too() -> None:
     notebook = Notebook()
-    assert await _visit(Endpoint(_broken, Reception(Metrics(), Limits(), (notebook,)))) == 500
+    assert await _visit(Endpoint(_broken, Reception(Metrics(), CapSettings(), (notebook,)))) == 500
     assert [visit.status for visit in notebook.visits] == [500]
