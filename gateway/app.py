@@ -24,6 +24,7 @@ from gateway.cors import CrossOrigin
 from gateway.errors import GatewayError, RouteUnknown, StartFailed, as_gateway_error
 from gateway.executors import Bounds
 from gateway.exposed import ExposedModels
+from gateway.ladder import ladders_of, teachers_of
 from gateway.limits.opening import open_allowance
 from gateway.listing import listing_router
 from gateway.lmstudio_listing import lmstudio_router
@@ -100,6 +101,8 @@ def create_app(
                 if exposed.on_local_engine:
                     students.want({settings.student})
                 await students.first_tries()
+                # A gateway without its teachers can serve all the same.
+                students.want(teachers_of(settings.programs))
                 await exposed.first_tries()
                 await catalog.refresh()
                 keeper = asyncio.create_task(
@@ -134,7 +137,8 @@ def create_app(
     app.state.gate = gate
     caps = settings.gateway.caps
     raw = RawRequests(exposed, catalog, caps)
-    rules = Rules(settings.gateway.strict, settings.gateway.trace, settings.gateway.constrain)
+    ladders = ladders_of(settings.programs, students, metrics)
+    rules = Rules(settings.gateway.strict, settings.gateway.trace, settings.gateway.constrain, ladders)
     programs = Programs(catalog, caps, rules, cache)
     observers = (RequestLog(every=settings.gateway.access_log), watch)
     asking = _asking(raw, programs, Reception(metrics, caps, observers, traces, allowance, gate))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gateway.accounting.cost import MeteredStudent
@@ -15,9 +16,10 @@ from gateway.accounting.run import MeteredRun
 from gateway.catalog import Runnable, Served
 from gateway.constraint import constraint
 from gateway.errors import Header, RequestInvalid
+from gateway.ladder import FAILURES, Ladder
 from gateway.protocol import ChatRequest, answer_text, header_names
 from gateway.tool_calls import MadeCall, calls_made, message_calls
-from programs.execution import Outcome, Runner
+from programs.execution import Outcome
 from programs.json_values import write_json
 from programs.program import Chat
 from programs.together import together
@@ -59,12 +61,12 @@ class Call:
     """The inputs of its runs, once they are known."""
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     """What its runs gave so far, by the number of the choice."""
+    ladder: Ladder | None = None
+    rung: str | None = None
+    """The way of asking again that brought the answer, the highest of several; `height` is its place."""
+    height: int = 0
     memory: Remembering | None = None
     """What gives an answer that was kept, where the request may have one."""
-
-    @property
-    def runner(self) -> Runner:
-        return self.runnable.executor if self.memory is None else self.memory
 
     def inputs(self, strict: bool) -> Mapping[str, Any]:
         """The inputs of the runs. In strict mode a request that would lose anything is refused."""
@@ -97,15 +99,19 @@ class Call:
             headers.append(self.memory.header())
         if self.request.ignored:
             headers.append((b"x-smallforge-ignored", header_names(self.request.ignored)))
+        if self.rung is not None:
+            headers.append((b"x-smallforge-rung", self.rung.encode()))
         return headers
 
     def about(self) -> dict[str, Any]:
         """What the request took so far, with its steps where they were asked for."""
-        about = {
+        about: dict[str, Any] = {
             "release": self.runnable.release,
             "cost_usd": self.student.usd,
             "overhead_ms": round(self.student.overhead(self.started) * 1000, 3),
         }
+        if self.rung is not None:
+            about["rung"] = self.rung
         trace = self.student.trace
         return about if trace is None else {**about, "steps": trace.as_list()}
 
@@ -153,9 +159,30 @@ def chat_completion(call: Call, outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 async def _outcomes(call: Call, inputs: Mapping[str, Any]) -> list[Outcome]:
     """What the asked-for runs gave; the first that fails ends the others."""
-    run, params = call.runner.run, call.request.upstream
-    answers = [run(inputs, model, params) for model in call.runs()]
+    answers = [_kept_or_new(call, inputs, model) for model in call.runs()]
     return [await answers[0]] if len(answers) == 1 else await together(answers)
+
+
+async def _kept_or_new(call: Call, inputs: Mapping[str, Any], model: MeteredRun) -> Outcome:
+    if call.memory is None:
+        return await _outcome(call, inputs, model)
+    run = partial(_outcome, call, inputs, model)
+    return await call.memory.outcome(inputs, call.request.upstream, run)
+
+
+async def _outcome(call: Call, inputs: Mapping[str, Any], model: MeteredRun) -> Outcome:
+    run = call.runnable.executor.run
+    if call.ladder is None:
+        return await run(inputs, model, call.request.upstream)
+    climb = call.ladder.climb(call, inputs, model)
+    while True:
+        try:
+            outcome = await run(inputs, model, climb.params)
+        except FAILURES as error:
+            climb.next(error)
+        else:
+            climb.answered()
+            return outcome
 
 
 def finish_reason(outcome: Outcome, calls: Sequence[MadeCall] = ()) -> FinishReason:

@@ -14,6 +14,9 @@ from gateway.place import ServedStudent
 from programs.output_pattern import DEEPEST_ARGS, output_pattern
 from programs.tools import read_offer
 
+CONSTRAINTS = frozenset({"structured_outputs"})
+"""The parameters that may be added here, and that other engines do not know."""
+
 
 def constraint(runnable: Runnable, student: ServedStudent, inputs: Mapping[str, Any]) -> dict[str, object]:
     """vLLM's own parameter; nothing for other engines and for programs that are more than one format.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.types import Send
@@ -17,6 +17,7 @@ from gateway.catalog import Catalog
 from gateway.completion import Call, Response, chat_completion, complete, cost_headers
 from gateway.errand import Account
 from gateway.errors import CheckBroken, GatewayError, Header, OutputInvalid, RequestInvalid, RunTooLong
+from gateway.ladder import Ladder
 from gateway.limits.appetite import Appetite
 from gateway.policy import FIELDS, FIELDS_WITH_TOOLS
 from gateway.protocol import ChatRequest, new_id, request_from
@@ -125,12 +126,14 @@ class ProgramErrand:
 @dataclass(frozen=True)
 class Rules:
     """What the operator decides for all requests: whether they may lose parts in silence, whether traced ones
-    show prompts and raw replies, whether students are held to their programs' format.
+    show prompts and raw replies, whether students are held to their programs' format, and how failed answers
+    of a program are asked for again.
     """
 
     strict: bool = False
     trace: bool = False
     constrain: bool = False
+    ladders: Mapping[str, Ladder] = field(default_factory=dict)
 
 
 class Programs:
@@ -168,7 +171,11 @@ class Programs:
         runnable, served, student = self._catalog.find(request.model, visit)
         asked = student.asked_for(runnable.identity.version, runnable.student)
         metered = MeteredStudent(asked, request.max_tokens, self._trace(visit.own), visit.tracer)
-        return Call(id, visit.started, request, runnable, served, metered, constrain=self._rules.constrain)
+        call = Call(id, visit.started, request, runnable, served, metered, constrain=self._rules.constrain)
+        call.ladder = self._rules.ladders.get(runnable.identity.program)
+        if self._cache is not None:
+            call.memory = self._cache.remembering(request, runnable, metered, visit)
+        return call
 
     def _may_call_tools(self, body: Mapping[str, Any]) -> bool:
         """Whether the asked program declares tools; of one that can't be asked now something else is told."""

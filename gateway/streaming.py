@@ -7,10 +7,10 @@ meaning.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from time import perf_counter
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import orjson
 from starlette.types import Send
@@ -19,11 +19,15 @@ from gateway.accounting.run import MeteredRun
 from gateway.completion import Call, content_of, cut_at, finish_reason
 from gateway.errors import GatewayError, Header, InternalFault
 from gateway.interleaving import interleaved
+from gateway.ladder import FAILURES
 from gateway.protocol import answer_text
 from gateway.tool_calls import call_deltas, calls_made
 from programs.execution import Outcome
 from programs.json_values import write_json
 from programs.reader import FieldDelta
+
+if TYPE_CHECKING:
+    from gateway.cache.remembering import Remembering
 
 STREAM_HEADERS: list[Header] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -131,7 +135,11 @@ def error_event(error: GatewayError) -> bytes:
 async def _pieces(call: Call, inputs: Any) -> AsyncGenerator[tuple[int, Text | Outcome]]:
     """What the asked-for runs give, as it comes and counted."""
     shown = False
-    async with aclosing(interleaved([_texts(call, inputs, model) for model in call.runs()])) as pieces:
+    texts = _texts if call.ladder is None and call.student.served.fleet is None else _texts_at_last
+    runs = [texts(call, inputs, model) for model in call.runs()]
+    if call.memory is not None:
+        runs = [_kept_or_new(call, call.memory, inputs, run) for run in runs]
+    async with aclosing(interleaved(runs)) as pieces:
         async for choice, piece in pieces:
             if isinstance(piece, Outcome):
                 call.outcomes[choice] = piece
@@ -142,10 +150,63 @@ async def _pieces(call: Call, inputs: Any) -> AsyncGenerator[tuple[int, Text | O
             yield choice, piece
 
 
-async def _texts(call: Call, inputs: Any, model: MeteredRun) -> AsyncGenerator[Text | Outcome]:
+async def _kept_or_new(
+    call: Call, memory: Remembering, inputs: Any, run: AsyncGenerator[Text | Outcome]
+) -> AsyncGenerator[Text | Outcome]:
+    """The texts of a kept answer, where there is one; else those of the run, which is then kept."""
+    kept = await memory.find(inputs, call.request.upstream)
+    if kept is None:
+        async with aclosing(run) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Outcome):
+                    memory.keep(piece)
+                yield piece
+        return
+    shown = Shown(call)
+    for delta in memory.pieces(kept):
+        for text in shown.feed(delta):
+            yield text
+    for text in shown.close(kept):
+        yield text
+    yield kept
+
+
+async def _texts_at_last(call: Call, inputs: Any, model: MeteredRun) -> AsyncGenerator[Text | Outcome]:
+    """The same of a run that begins again as long as nothing of it was shown: by the program's ladder, or
+    because its engine was lost and there is another.
+    """
+    climb = None if call.ladder is None else call.ladder.climb(call, inputs, model)
+    simple = call.runnable.identity.kind in ("plan", "neighbours")  # others have steps that count once
+    while True:
+        shown = False
+        params = call.request.upstream if climb is None else climb.params
+        try:
+            async with aclosing(_texts(call, inputs, model, params)) as pieces:
+                async for piece in pieces:
+                    if climb is not None:
+                        climb.shows()
+                    shown = True
+                    yield piece
+        except FAILURES as error:
+            if not shown and simple and await model.begins_again(error):
+                continue
+            if climb is None:
+                raise
+            climb.next(error, shown=shown)
+        else:
+            if climb is not None:
+                climb.answered()
+            return
+
+
+async def _texts(
+    call: Call, inputs: Any, model: MeteredRun, params: Mapping[str, object] | None = None
+) -> AsyncGenerator[Text | Outcome]:
     """The run's texts as the client shall see them, then its outcome."""
     shown = Shown(call)
-    async with aclosing(call.runner.stream(inputs, model, call.request.upstream)) as pieces:
+    async with aclosing(
+        call.runnable.executor.stream(inputs, model, params or call.request.upstream)
+    ) as pieces:
         async for piece in pieces:
             if isinstance(piece, Outcome):
                 for text in shown.close(piece):

@@ -9,6 +9,8 @@ from engine.client import Delta, Reply, Usage
 from engine.errors import EngineUnreachable
 from gateway.accounting.cost import Mark, MeteredStudent
 from gateway.accounting.trace import Step
+from gateway.fleet.route import Route
+from gateway.place import Asked
 
 _SEEDS = 2**64  # engines take signed numbers of 64 bits
 
@@ -17,25 +19,42 @@ class MeteredRun:
     """A student for one answer of a request; what its calls take is booked on the request.
 
     A call may say no more than those before it have left over of the run's bound. The number of the run is
-    added to its seed: several answers with the same seed would be the same answer.
+    added to its seed: several answers with the same seed would be the same answer. `asked` is who answers;
+    `turn_to` makes that somebody else.
     """
 
-    __slots__ = ("_completion", "_number", "_promised", "_student")
+    __slots__ = ("_completion", "_number", "_promised", "_rung", "_student", "asked")
 
     def __init__(self, student: MeteredStudent, number: int = 0) -> None:
         student.runs += 1
+        self.asked = student.asked
         self._student = student
         self._number = number
+        self._rung: str | None = None
         self._completion = 0
         self._promised = 0  # completion tokens that calls under way may still take
 
+    def turn_to(self, asked: Asked, rung: str) -> None:
+        """From now on calls go there, on this rung of the program's ladder."""
+        self.asked, self._rung = asked, rung
+
+    def is_used_up(self) -> bool:
+        """Whether its calls have said, or may yet say, all that they may."""
+        bound = self._student.max_tokens
+        return bound is not None and self._completion + self._promised >= bound
+
+    async def begins_again(self, error: Exception) -> bool:
+        """Whether an answer that broke off before anybody saw anything of it is worth another try."""
+        model = self.asked.model
+        return isinstance(model, Route) and await model.begins_again(error)
+
     async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
         student = self._student
-        if self._is_used_up():
-            return Reply("", "", "length", None, student.served.student.client.model)
+        if self.is_used_up():
+            return Reply("", "", "length", None, self.asked.served.student.client.model)
         params, promised = self._bounded(self._seeded(params))
         usage: Usage | None = None
-        mark, step = student.start(), student.step(self._number, messages, params)
+        mark, step = student.start(self.asked), self._step(messages, params)
         student.wait()
         try:
             reply = await mark.asked.model.complete(messages, params)
@@ -55,12 +74,12 @@ class MeteredRun:
         self, messages: Sequence[object], params: Mapping[str, object]
     ) -> AsyncGenerator[Delta, None]:
         student = self._student
-        if self._is_used_up():
+        if self.is_used_up():
             yield Delta(finish_reason="length")
             return
         params, promised = self._bounded(self._seeded(params))
         usage: Usage | None = None
-        mark, step = student.start(), student.step(self._number, messages, params, streams=True)
+        mark, step = student.start(self.asked), self._step(messages, params, streams=True)
         deltas = mark.asked.model.stream(messages, params)
         student.wait()
         try:
@@ -86,13 +105,20 @@ class MeteredRun:
 
     def _note(self, error: BaseException, step: Step | None) -> None:
         if isinstance(error, EngineUnreachable):
-            self._student.served.suspect.set()
+            self.asked.served.suspect.set()
         if step is not None:
             step.failed(error)
 
-    def _is_used_up(self) -> bool:
-        bound = self._student.max_tokens
-        return bound is not None and self._completion + self._promised >= bound
+    def _step(
+        self, messages: Sequence[object], params: Mapping[str, object], *, streams: bool = False
+    ) -> Step | None:
+        student = self._student
+        if student.trace is None and student.tracer is None:
+            return None
+        step = student.step(self._number, messages, params, streams=streams, asked=self.asked)
+        if step is not None:
+            step.rung = self._rung
+        return step
 
     def _book(self, mark: Mark, usage: Usage | None, step: Step | None) -> None:
         if usage is not None:

@@ -55,6 +55,8 @@ class Step:
     reply: str = ""
     first: float | None = None
     error: str | None = None
+    rung: str | None = None
+    """How it asked again after a failed answer, where the program has a ladder for that."""
     span: StepSpan | None = None
 
     def failed(self, error: BaseException) -> None:
@@ -69,6 +71,8 @@ class Step:
             "cost_usd": self.usd,
             "finish_reason": self.finish_reason,
         }
+        if self.rung is not None:
+            told["rung"] = self.rung
         return {**told, "messages": self.messages, "reply": self.reply} if with_texts else told
 
 

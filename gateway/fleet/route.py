@@ -60,7 +60,7 @@ class Route:
             finally:
                 self._pay(lease)
 
-    async def begins_again(self, error: EngineError) -> bool:
+    async def begins_again(self, error: Exception) -> bool:
         """Whether a reply that broke off before anybody saw anything of it is asked for at another member."""
         tried = [] if self.last is None else [self.last]
         return isinstance(error, EngineUnreachable) and await self._may_go_elsewhere(error, tried)
