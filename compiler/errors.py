@@ -12,6 +12,7 @@
     │   ├── BuildMismatch         a resumed build is asked for something else, or is finished
     │   ├── FetchFailed           published data can't be had, or is not what was published
     │   │   └── HubUnreachable    no connection to a hub of models, or it broke
+    │   ├── TrafficUnreadable     a gateway's traffic log can't be read, or has nothing to learn from
     │   ├── ReportUnavailable     what draws a build's report is not installed
     │   └── StateNotWritten       the disk is full or refuses
     ├── OnlyEstimated             what it will take was told, and no more was wanted: exit code 0
@@ -75,6 +76,10 @@ class FetchFailed(UserMistake):
 
 
 class HubUnreachable(FetchFailed):
+    pass
+
+
+class TrafficUnreadable(UserMistake):
     pass
 
 

@@ -125,6 +125,7 @@ def _build(result: BuildResult, findings: Findings) -> dict[str, Any]:
             "earlier_looks": [asdict(look) for look in findings.looks],
             "weak": result.weak,
         },
+        "traffic": {split: asdict(origin) for split, origin in parts.traffic.items()},
         "teacher": findings.taught and asdict(summarise(findings.taught)),
         "candidate": {"name": findings.candidate.name, "demos": findings.candidate.demo_count},
         "stopped": findings.stopped,

@@ -12,6 +12,7 @@ from rich.console import Console
 from compiler.run import ModelChoice
 from engine.settings import Settings, read_settings
 
+TRAFFIC = "traffic:"
 _WIDTH_OF_A_LOG = 140  # columns, where there is no terminal to ask
 
 
@@ -33,6 +34,20 @@ def with_tables(command: Callable[..., None]) -> Callable[..., None]:
     """The option of every command that may look verses up."""
     told = "Folder of the tables of scripture. [SMALLFORGE_DATA/scripture, else the bundled sample]"
     return click.option("--tables", type=click.Path(path_type=Path), metavar="DIR", help=told)(command)
+
+
+class RowsOrTraffic(click.Path):
+    """A file of rows; or `traffic:` and a gateway's database, which stays a text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and value.startswith(TRAFFIC):
+            return value
+        return super().convert(value, param, ctx)
+
+
+def rows_or_traffic(name: str, what: str) -> Callable[..., Any]:
+    kind = RowsOrTraffic(path_type=Path)
+    return click.option(f"--{name}", type=kind, metavar="ROWS.jsonl|traffic:DATABASE", help=what)
 
 
 def rows(name: str, what: str) -> Callable[..., Any]:

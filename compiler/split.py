@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ import dspy
 
 from compiler.errors import DataTooSmall
 from compiler.request import BuildRequest
+from compiler.traffic.provenance import Provenance, provenance_of
 from programs.checks import Check, broken_by_label
 from programs.data import content_key, fingerprint, load_examples
 from programs.plan import Field
@@ -47,6 +48,8 @@ class Parts:
     test: Examples
     notes: tuple[str, ...] = ()
     """What was cut or left out, one sentence each."""
+    traffic: Mapping[Split, Provenance] = field(default_factory=dict)
+    """Of the files whose rows are from a gateway's traffic, by the part that they were given for."""
 
     @property
     def weak(self) -> bool:
@@ -75,9 +78,12 @@ def load_parts(request: BuildRequest, needed: Needed) -> Parts:
     data = request.data
     paths: dict[Split, Path | None] = {"train": data.train, "dev": data.dev, "test": data.test}
     found: dict[Split, Sequence[dspy.Example]] = {}
+    traffic: dict[Split, Provenance] = {}
     for split, path in paths.items():
         if path is not None:
             found[split] = load_examples(path, *needed)
+            if (origin := provenance_of(path)) is not None:
+                traffic[split] = origin
         else:
             found[split] = request.program.examples(split) if data.train is None else ()
         found[split] = examples_with_verses(found[split], request.program.chat, request.tables)
@@ -85,7 +91,8 @@ def load_parts(request: BuildRequest, needed: Needed) -> Parts:
     parts, left_out = without_overlap(parts)
     _check_size(parts)
     refused = refused_labels(request.program.checks, parts)
-    return Parts(parts["train"], parts["dev"], parts["test"], (*notes, *left_out, *refused))
+    told = (*map(str, traffic.values()), *notes, *left_out, *refused)
+    return Parts(parts["train"], parts["dev"], parts["test"], told, traffic)
 
 
 def cut_missing(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import dspy
 
 DATA_VARIABLE = "SMALLFORGE_DATA"
+ORIGIN = "smallforge"
+"""Field of a row that says where it is from, as of a gateway's traffic; no part of the example."""
 LIBRARY = "datasets"
 _HUB = "https://huggingface.co"
 _SECONDS = 5.0  # to find out whether the hub is there
@@ -89,16 +91,35 @@ def load_examples(
     mistakes = list(file.mistakes)
     for row in file.rows:
         try:
-            shaped = [row.values] if as_fields is None else as_fields(row.values)
+            shaped = _shaped(row.values, as_fields)
         except DataInvalid as error:
             mistakes += [row.mistake(path, problem) for problem in error.mistakes]
             continue
         found += shaped
         for values in shaped:
-            problems = [*_problems(values, inputs), *_label_problems(values, labels)]
-            mistakes += [row.mistake(path, problem) for problem in problems]
+            mistakes += [row.mistake(path, problem) for problem in row_problems(values, inputs, labels)]
     _refuse(mistakes)
     return _as_examples([_with_calls(values, labels) for values in found], inputs)
+
+
+def origin_of(values: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Where a gateway took the row down; None of any other row."""
+    origin = values.get(ORIGIN)
+    return origin if isinstance(origin, dict) and "response_id" in origin else None
+
+
+def _shaped(values: Mapping[str, Any], as_fields: AsFields | None) -> Sequence[Mapping[str, Any]]:
+    if origin_of(values) is not None:
+        # A gateway knows the program's own fields only.
+        return [{name: value for name, value in values.items() if name != ORIGIN}]
+    return [values] if as_fields is None else as_fields(values)
+
+
+def row_problems(
+    values: Mapping[str, Any], inputs: Sequence[Field | str], labels: Sequence[Field | str]
+) -> list[str]:
+    """Why the values are no example with these fields, one sentence each."""
+    return [*_problems(values, inputs), *_label_problems(values, labels)]
 
 
 def _with_calls(values: Mapping[str, Any], labels: Sequence[Field | str]) -> Mapping[str, Any]:

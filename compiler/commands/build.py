@@ -14,19 +14,31 @@ import click
 from rich.console import Console
 
 from compiler.event_file import open_event_file
-from compiler.options import choice, console, read_flags, rows, with_settings, with_tables
+from compiler.options import (
+    TRAFFIC,
+    choice,
+    complain,
+    console,
+    read_flags,
+    rows,
+    rows_or_traffic,
+    with_settings,
+    with_tables,
+)
 from compiler.request import DEFAULT_OPTIMIZER, BuildRequest, DataPaths
-from compiler.run import Asked, Ended, ModelChoice, Reader, check_begun, run_build
+from compiler.run import Asked, Ended, ModelChoice, Reader, check_begun, require_dspy, run_build
 from compiler.spending import Ceiling
 from compiler.students import run_builds
+from compiler.workshop import new_build_id
 from programs.loading import load_program
+from programs.program import Program
 
 _OF_ONE = {"resume": "goes on with", "build-id": "names", "estimate": "is of", "events": "writes about"}
 
 
 @click.command()
 @click.argument("program")
-@rows("data", "Rows to train with instead of the program's own; what else is missing is cut from them.")
+@rows_or_traffic("data", "Rows to train with instead of the program's own; what is missing is cut from them.")
 @rows("dev", "Rows to select with.")
 @rows("test", "Rows to measure with, held out from everything else.")
 @click.option(
@@ -93,9 +105,16 @@ def _build(program: str, flags: Mapping[str, Any], readers: Sequence[Reader] = (
     settings = read_flags(flags)
     compiling = settings.compiler
     max_usd = compiling.max_usd if flags["max_usd"] is None else flags["max_usd"]
+    loaded, build_id = load_program(program), _build_id(flags, settings.state)
+    train, arguments = flags["data"], sys.argv[1:]
+    if isinstance(train, str):
+        build_id = build_id or (new_build_id() if len(students) < 2 else None)
+        database = train.removeprefix(TRAFFIC) or settings.gateway.database
+        train = _snapshot(database, loaded, settings.state, build_id)
+        arguments = [*_without(arguments, "--data"), "--data", str(train)]
     request = BuildRequest(
-        program=load_program(program),
-        data=DataPaths(flags["data"], flags["dev"], flags["test"]),
+        program=loaded,
+        data=DataPaths(train, flags["dev"], flags["test"]),
         optimizer=flags["optimizer"],
         arguments=_arguments(flags["arguments"]),
         seed=flags["seed"],
@@ -107,7 +126,7 @@ def _build(program: str, flags: Mapping[str, Any], readers: Sequence[Reader] = (
         tables=settings.tables,
         releases=settings.releases,
         state=settings.state,
-        build_id=_build_id(flags, settings.state),
+        build_id=build_id,
         only_estimate=flags["estimate"],
     )
     asked = Asked(
@@ -116,15 +135,23 @@ def _build(program: str, flags: Mapping[str, Any], readers: Sequence[Reader] = (
         teacher=None if flags["teacher"] is None else choice(flags, flags["teacher"]),
         proposer=None if flags["proposer"] is None else choice(flags, flags["proposer"]),
         mlflow_uri=flags["mlflow_uri"] or compiling.mlflow_uri,
-        again=_resuming(sys.argv[1:]),
+        again=_resuming(arguments),
     )
     if len(students) > 1:
         each = {
-            given: replace(asked, student=choice(flags, given), again=_resuming(sys.argv[1:], given))
+            given: replace(asked, student=choice(flags, given), again=_resuming(arguments, given))
             for given in students
         }
         return Ended(run_builds(each, console(), Console(stderr=True)))
     return run_build(asked, console(), Console(stderr=True), readers)
+
+
+def _snapshot(database: str, program: Program, state: Path, build_id: str | None) -> Path:
+    """The rows out of a traffic log; a build that is resumed sees those that it began with."""
+    require_dspy()
+    from compiler.traffic.snapshot import snapshot
+
+    return snapshot(database, program, state / "traffic", build_id, complain)
 
 
 def _build_id(flags: Mapping[str, Any], state: Path) -> str | None:

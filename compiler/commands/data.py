@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from compiler.commands.traffic import from_traffic
 from compiler.errors import StateNotWritten
 from compiler.fetch import fetch_scripture, read_sources
 from compiler.options import choice, complain, read_flags, with_settings, with_tables
@@ -24,7 +25,10 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @click.group()
 def data() -> None:
-    """Fetch the public tables of a program, or generate rows from them."""
+    """Fetch a program's public tables, make rows from them, or from what a gateway was asked."""
+
+
+data.add_command(from_traffic)
 
 
 @data.command()
