@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from openai import OpenAI, RateLimitError
+from openai import APITimeoutError, InternalServerError, OpenAI, RateLimitError
 
 from tests.gateway.serving import (
     RunningGateway,
@@ -18,8 +19,9 @@ from tests.gateway.serving import (
     put_release,
     running_gateway,
     settings_for,
+    wait_until,
 )
-from tests.gateway.upstream import Upstream
+from tests.gateway.upstream import Script, Upstream
 
 ASK: Any = [{"role": "user", "content": "q"}]
 BY_TOKEN = "usd_per_million_input = 1000\nusd_per_million_output = 1000"
@@ -44,19 +46,95 @@ def ask(client: OpenAI, **more: Any) -> httpx.Headers:
     return client.chat.completions.with_raw_response.create(model="quiz", messages=ASK, **more).headers
 
 
+def refused(client: OpenAI, **more: Any) -> RateLimitError:
+    with pytest.raises(RateLimitError) as caught:
+        ask(client, **more)
+    return caught.value
+
+
 def test_a_limit_per_minute_refuses_as_openai_does(tmp_path: Path, upstream: Upstream) -> None:
     with limited(tmp_path, upstream, "rpm = 2") as gateway, client_of(gateway) as client:
         assert [ask(client)["x-ratelimit-remaining-requests"] for _ in "12"] == ["1", "0"]
-        with pytest.raises(RateLimitError) as caught:
-            ask(client)
+        error = refused(client)
         assert gateway.metric("gateway_limited_total", model="quiz", limit="requests", scope="model") == 1
-    assert caught.value.body == {
-        "message": "Rate limit reached for quiz on requests per min (RPM): Limit 2, Used 2, Requested 1. "
-        f"Please try again in {caught.value.response.json()['error']['message'].split()[-1]}",
-        "type": "requests",
-        "param": None,
-        "code": "rate_limit_exceeded",
-    }
-    headers = caught.value.response.headers
-    assert 29 <= float(headers["retry-after"]) <= 30 and float(headers["retry-after-ms"]) <= 30_000
+    assert (error.type, error.code, error.param) == ("requests", "rate_limit_exceeded", None)
+    told = "Rate limit reached for quiz on requests per min (RPM): Limit 2, Used 2, Requested 1. Please try "
+    assert told in error.message
+    headers = error.response.headers
+    assert 29 <= float(headers["retry-after"]) <= 30 and 29_000 < float(headers["retry-after-ms"]) <= 30_000
     assert headers["x-ratelimit-limit-requests"] == "2" and "x-should-retry" not in headers
+
+
+def test_every_answer_says_how_the_limits_stand(tmp_path: Path, upstream: Upstream) -> None:
+    with limited(tmp_path, upstream, "rpm = 60\ntpm = 6000") as gateway, client_of(gateway) as client:
+        whole, streamed = ask(client), ask(client, stream=True)
+    assert (whole["x-ratelimit-limit-requests"], whole["x-ratelimit-limit-tokens"]) == ("60", "6000")
+    assert whole["x-ratelimit-remaining-requests"] == "59" and whole["x-ratelimit-reset-requests"] == "1s"
+    assert 5700 < int(whole["x-ratelimit-remaining-tokens"]) < 5800  # of a reply of up to 200 tokens
+    assert 57 < int(streamed["x-ratelimit-remaining-requests"]) <= 58
+
+
+def test_tokens_are_given_back_that_a_request_did_not_use(tmp_path: Path, upstream: Upstream) -> None:
+    with limited(tmp_path, upstream, "tpm = 300") as gateway, client_of(gateway) as client:
+        assert int(ask(client)["x-ratelimit-remaining-tokens"]) < 100  # it may write 200, and writes 19
+        assert int(ask(client, max_tokens=100)["x-ratelimit-remaining-tokens"]) < 100
+
+
+def test_a_request_that_can_never_fit_is_told_so(tmp_path: Path, upstream: Upstream) -> None:
+    with limited(tmp_path, upstream, "tpm = 100") as gateway, client_of(gateway) as client:
+        error = refused(client)
+        assert ask(client, max_tokens=10)
+    assert "Request too large for quiz on tokens per min (TPM): Limit 100, Requested 2" in error.message
+    assert (error.type, error.code) == ("tokens", "rate_limit_exceeded")
+    assert error.response.headers["x-should-retry"] == "false" and upstream.asked
+
+
+def test_only_so_many_run_at_a_time(tmp_path: Path, upstream: Upstream) -> None:
+    upstream.script = Script(seconds=0.5)
+    with (
+        limited(tmp_path, upstream, "concurrency = 2") as gateway,
+        client_of(gateway) as client,
+        ThreadPoolExecutor(3) as threads,
+    ):
+        asked = [threads.submit(ask, client) for _ in range(3)]
+        errors = [each.exception() for each in asked]
+        assert [type(error) for error in errors if error] == [RateLimitError]
+        assert ask(client)
+    assert "requests at a time: Limit 2, Used 2, Requested 1. Please try again in 1s." in str(errors)
+
+
+def test_a_client_that_leaves_frees_its_place(tmp_path: Path, upstream: Upstream) -> None:
+    upstream.script = Script(trouble="stall", then=Script())
+    with limited(tmp_path, upstream, "concurrency = 1") as gateway, client_of(gateway) as client:
+        with pytest.raises(APITimeoutError):
+            ask(client, timeout=0.3)
+        wait_until(lambda: upstream.abandoned.is_set())
+        wait_until(lambda: gateway.metric("gateway_in_flight_requests") == 0)
+        assert ask(client)
+
+
+def test_a_spent_budget_is_a_quota_that_no_repeat_mends(tmp_path: Path, upstream: Upstream) -> None:
+    with (
+        limited(tmp_path, upstream, "usd_per_day = 0.2", price=BY_TOKEN) as gateway,
+        client_of(gateway) as client,
+    ):
+        assert float(ask(client)["x-smallforge-cost-usd"]) == 0.135
+        ask(client)
+        error = refused(client)
+    assert (error.type, error.code) == ("insufficient_quota", "insufficient_quota")
+    assert (
+        "You exceeded your current quota: quiz may cost 0.2 USD per day, and that is spent." in error.message
+    )
+    assert error.response.headers["x-should-retry"] == "false"
+    assert 0 < int(error.response.headers["retry-after"]) <= 86_400
+
+
+def test_a_budget_needs_a_price(tmp_path: Path, upstream: Upstream) -> None:
+    with (
+        limited(tmp_path, upstream, "usd_per_month = 9", price="") as gateway,
+        client_of(gateway) as client,
+        pytest.raises(InternalServerError) as caught,
+    ):
+        ask(client)
+    assert (caught.value.status_code, caught.value.code) == (503, "price_unknown")
+    assert "what 'quiz' costs is not known here" in caught.value.message and not upstream.asked
