@@ -111,7 +111,9 @@ class ResponseCache:
 
     def _rest(self, error: Exception) -> None:
         self._rests_until = self._clock() + _REST
-        _log.warning("kept answers can't be reached, for %g s all are made anew: %s", _REST, error or "slow")
+        _log.warning(
+            "kept answers can't be reached, for %g s all are made anew: %s", _REST, str(error) or "too slow"
+        )
 
 
 def _is_deterministic(request: ChatRequest, runnable: Runnable) -> bool:

@@ -26,7 +26,7 @@ class InRedis:
             found = await self._redis.get(_PREFIX + key)
         except (RedisError, OSError) as error:
             raise StoreGone(str(error)) from error
-        return None if found is None else bytes(found)
+        return found.encode() if isinstance(found, str) else found
 
     async def put(self, key: str, value: bytes, seconds: float) -> None:
         try:

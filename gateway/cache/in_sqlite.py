@@ -7,6 +7,7 @@ from time import time
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.cache.store import StoreGone
 from gateway.errors import StoreUnavailable
@@ -73,7 +74,7 @@ class InSqlite:
     async def close(self) -> None:
         await self._database.close()
 
-    async def _sweep(self, connection: sa.ext.asyncio.AsyncConnection, now: float) -> None:
+    async def _sweep(self, connection: AsyncConnection, now: float) -> None:
         """Drops what is over, then the oldest until the rest fits."""
         await connection.execute(sa.delete(_answers).where(_answers.c.until <= now))
         newer = sa.func.sum(_answers.c.bytes).over(order_by=(_answers.c.written.desc(), _answers.c.key))
