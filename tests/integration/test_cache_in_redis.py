@@ -11,7 +11,14 @@ from gateway.cache.in_redis import InRedis
 from gateway.cache.store import StoreGone
 from gateway.stores.redis import open_redis
 from tests.gateway.cache.asking import asking
-from tests.gateway.serving import fingerprint_of, make_plan, put_release, running_gateway, settings_for
+from tests.gateway.serving import (
+    fingerprint_of,
+    make_plan,
+    put_release,
+    running_gateway,
+    settings_for,
+    wait_until,
+)
 from tests.gateway.upstream import Upstream, running_upstream
 from tests.integration.redis_server import RedisServer, running_redis
 
@@ -56,8 +63,8 @@ def test_two_gateways_share_answers_and_serve_on_while_redis_is_gone(
             asker.whole()
             assert asker.cache == "miss"
         with asking(other.url, "q") as asker:
-            asker.streamed()
-            assert asker.cache == "hit"
+            # The first gateway writes its answer down while it replies.
+            wait_until(lambda: bool(asker.streamed()) and asker.cache == "hit")
             server.kill()
             assert asker.whole().choices[0].message.content == "forty-two"
             assert asker.cache == "miss"
