@@ -152,7 +152,8 @@ def test_a_seed_makes_a_sampled_request_one_to_be_kept(
 def test_a_client_may_want_no_kept_answer_or_leave_none(asker: Asker, upstream: Upstream) -> None:
     none: Any = {"extra_headers": {"Cache-Control": "no-store"}}
     anew: Any = {"extra_headers": {"Cache-Control": "No-Cache"}}
-    caches = [asker.whole(**more) and asker.cache for more in (none, {})]
+    plain: Any = {}
+    caches = [asker.whole(**more) and asker.cache for more in (none, plain)]
     assert caches == [None, "miss"]
     upstream.reset(Script(text=REPLY.replace("forty-two", "42")))
     assert asker.whole(**anew).choices[0].message.content == "42" and asker.cache == "miss"
