@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 
 from engine.settings import LOOPBACK, GatewaySettings, Settings
-from gateway.access.opening import open_gate
+from gateway.access.opening import admins, open_gate
 from gateway.cache.opening import open_cache
 from gateway.canary.watch import Watch
 from gateway.catalog import Catalog
@@ -109,7 +109,8 @@ def create_app(
                     _keep_current(catalog, students, warming, watch, intervals.catalog), name="catalog"
                 )
                 keeper.add_done_callback(_report)
-                yield
+                async with admins(settings.gateway, gate, _ANSWERS):
+                    yield
             finally:
                 if keeper is not None:
                     keeper.cancel()
@@ -149,8 +150,8 @@ def create_app(
     app.include_router(lmstudio_router(catalog, exposed))
     app.include_router(health_router(catalog, exposed, students, readiness))
     app.openapi = partial(openapi_with_models, app)  # type: ignore[method-assign]
-    app.add_exception_handler(GatewayError, _answer_error)
-    app.add_exception_handler(HTTPException, _answer_http_error)
+    for kind, answer in _ANSWERS.items():
+        app.add_exception_handler(kind, answer)
     _keep_out(app, settings.gateway)
     return app
 
@@ -231,3 +232,9 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     # With 405 come the methods that the path has.
     answer.headers.update(error.headers or {})
     return answer
+
+
+_ANSWERS: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    GatewayError: _answer_error,
+    HTTPException: _answer_http_error,
+}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from engine.errors import EngineError, SettingsInvalid
-from engine.settings import LOOPBACK, Settings, read_settings
+from engine.settings import LOOPBACK, GatewaySettings, Settings, read_settings
 from gateway.access.command import keys
 from gateway.canary.command import canary
 from gateway.logs import set_up_logs
@@ -67,6 +67,7 @@ main.add_command(keys)
     multiple=True,
     help="Origin of pages that may read answers, as 'http://localhost:3000'; may be given several times.",
 )
+@click.option("--open", is_flag=True, default=None, help="Serve whoever comes, though there are no keys.")
 @click.option("--strict/--lenient", default=None, help="Refuse requests with parts that would be ignored.")
 @click.option(
     "--trace/--no-trace",
@@ -101,6 +102,7 @@ def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
         "port",
         "metrics_port",
         "workers",
+        "open",
         "strict",
         "trace",
         "constrain",
@@ -135,17 +137,15 @@ def _serve(settings: Settings, folder: Path) -> int:
     from gateway.server import bind_for
     from gateway.shared import Shared
 
-    gateway = settings.gateway
+    gateway, asks_for_keys = settings.gateway, _asks_for_keys(settings)
     try:
         listeners = bind_for(gateway.workers, gateway.host, gateway.port)
     except OSError as error:
         _fail(
             f"Can't listen on {gateway.host}:{gateway.port}: {error.strerror}; --port names another port.", 2
         )
-    if gateway.host not in LOOPBACK:
-        say = _speaker(settings, to_people=partial(click.echo, err=True))
-        say(f"Anyone who can reach {gateway.host} can use this gateway: it asks for no key.")
-    greet, shared = partial(_greet, settings, listeners[0]), Shared(folder, workers=gateway.workers)
+    greet = partial(_greet, settings, listeners[0], asks_for_keys)
+    shared = Shared(folder, workers=gateway.workers)
     if gateway.workers == 1:
         return _work(settings, listeners, shared, greet)
     from gateway.workers import Foreman
@@ -156,6 +156,25 @@ def _serve(settings: Settings, folder: Path) -> int:
         return Foreman(work, shared).run(gateway.metrics_host, gateway.metrics_port, greet)
     except StartFailed as error:
         _fail(str(error), 2)
+
+
+def _asks_for_keys(settings: Settings) -> bool:
+    """Whether requests need a key; ends the command where they don't, and others could send some."""
+    from gateway.access.opening import has_keys
+    from gateway.errors import StartFailed
+
+    gateway = settings.gateway
+    try:
+        asks = asyncio.run(has_keys(gateway))
+    except StartFailed as error:
+        _fail(str(error), 2)
+    if not asks and not gateway.open and gateway.host not in LOOPBACK:
+        _fail(
+            f"Others can reach {gateway.host}, and this gateway has no keys: `gateway keys create NAME` "
+            "makes one; --open serves whoever comes, without.",
+            2,
+        )
+    return asks
 
 
 def _work(
@@ -169,8 +188,8 @@ def _work(
     from gateway.server import serve
 
     if shared.place:
-        # What the first worker has the engine read, it has read for all.
-        settings = replace(settings, gateway=replace(settings.gateway, warm=False))
+        # What the first worker has the engine read, it has read for all; one port is for one process.
+        settings = replace(settings, gateway=replace(settings.gateway, warm=False, admin_port=0))
     try:
         progress = _speaker(settings, to_people=partial(click.echo, err=True))
         app = create_app(settings, shared=shared, progress=progress)
@@ -190,12 +209,21 @@ def _served(app: FastAPI) -> str:
     return ", ".join(sorted({*app.state.catalog.models, *app.state.exposed.names}))
 
 
-def _greet(settings: Settings, listener: socket.socket, models: str) -> None:
+def _greet(settings: Settings, listener: socket.socket, asks_for_keys: bool, models: str) -> None:
     gateway, port, say = settings.gateway, listener.getsockname()[1], _speaker(settings, click.echo)
     say(f"Smallforge gateway: http://{gateway.host}:{port}/v1")
     say(f"Models: {models.strip() or f'none yet in {str(settings.releases)!r}; it is watched'}")
+    say(f"Keys: {_keys_told(gateway, asks_for_keys)}")
     if gateway.metrics_port:
         say(f"Metrics: http://{gateway.metrics_host}:{gateway.metrics_port}/metrics")
+
+
+def _keys_told(gateway: GatewaySettings, asks_for_keys: bool) -> str:
+    if asks_for_keys:
+        return "asked for"
+    if gateway.host in LOOPBACK:
+        return "none, so only this machine is answered; `gateway keys create NAME` makes one"
+    return f"none; whoever can reach {gateway.host} can use this gateway"
 
 
 def _speaker(settings: Settings, to_people: Callable[[str], None]) -> Callable[[str], None]:

@@ -10,10 +10,11 @@ from gateway.access.caller import Caller
 from gateway.access.gate import Gate
 
 
-async def _admit(request: Request) -> Caller | None:
+async def admit(request: Request) -> Caller | None:
+    """Raises KeyRefused and StoreUnavailable."""
     gate: Gate | None = request.app.state.gate
     return None if gate is None else await gate.admit(request.scope["headers"])
 
 
-Admitted = Annotated[Caller | None, Depends(_admit)]
+Admitted = Annotated[Caller | None, Depends(admit)]
 """Who asks; None where there are no keys. A route that takes it answers nobody without a key."""

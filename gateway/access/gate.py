@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -41,15 +41,16 @@ class Answer:
 class Gate:
     """Lets requests in by their key, if there are keys at all: `open` looks whether there are."""
 
-    def __init__(self, keyring: Keyring, kind: Kind = "client") -> None:
-        self._keyring = keyring
+    def __init__(self, keyring: Keyring, kind: Kind = "client", now: Callable[[], float] = monotonic) -> None:
+        self.keyring = keyring
         self._kind = kind
+        self._now = now
         self._closed = True
         self._answers: dict[bytes, Answer] = {}
 
     async def open(self) -> None:
         """Without any key everybody is let in. Raises StartFailed when the keys can't be checked."""
-        self._closed = await self._keyring.open() or self._kind == "admin"
+        self._closed = await self.keyring.open() or self._kind == "admin"
 
     async def admit(self, headers: Sequence[Header]) -> Caller | None:
         """Who asks; None where nobody needs a key. Raises KeyRefused and StoreUnavailable."""
@@ -57,7 +58,7 @@ class Gate:
             return None
         sent = _sent(headers)
         digest = hashlib.sha256(sent).digest()
-        answer, now = self._answers.get(digest), monotonic()
+        answer, now = self._answers.get(digest), self._now()
         if answer is None or not _holds(answer, now):
             answer = await self._ask(_token(sent), digest, answer)
         if answer.caller is None:
@@ -67,9 +68,9 @@ class Gate:
     async def _ask(self, token: Token, digest: bytes, former: Answer | None) -> Answer:
         if former is not None:
             former.asking = True
-        asked = monotonic()
+        asked = self._now()
         try:
-            found = await self._keyring.find(token)
+            found = await self.keyring.find(token)
         finally:
             if former is not None:
                 former.asking = False

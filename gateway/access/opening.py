@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 from engine.settings import GatewaySettings
 from gateway.access.gate import Gate
@@ -23,7 +25,21 @@ def open_keyring(gateway: GatewaySettings, stores: Stores) -> Keyring:
 
 def open_gate(gateway: GatewaySettings, stores: Stores) -> Gate | None:
     """What asks requests for keys; None where nothing is kept that could hold one."""
-    return Gate(open_keyring(gateway, stores)) if stores.exists() else None
+    return Gate(open_keyring(gateway, stores)) if stores.exists() or gateway.admin_port else None
+
+
+@asynccontextmanager
+async def admins(
+    gateway: GatewaySettings, gate: Gate | None, answers: Mapping[Any, Callable[..., Any]]
+) -> AsyncGenerator[None]:
+    """Serves admins while the block runs, if the operator wants that. Raises StartFailed."""
+    if gate is None or not gateway.admin_port:
+        yield
+        return
+    from gateway.access.admin import admin_port
+
+    async with admin_port(gateway, gate.keyring, answers):
+        yield
 
 
 async def has_keys(gateway: GatewaySettings) -> bool:

@@ -1,0 +1,117 @@
+"""The admins' port: keys are listed, made, rotated and revoked over HTTP, by holders of an admin's key.
+
+Off unless the operator names a port, and then on this machine only unless they name another address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from engine.settings import LOOPBACK, GatewaySettings
+from gateway.access.admission import admit
+from gateway.access.durations import seconds_of
+from gateway.access.gate import Gate
+from gateway.access.key import Issued, wanted_from
+from gateway.access.keyring import Keyring
+from gateway.errors import RequestInvalid, StartFailed
+from gateway.exchange import read_body
+from gateway.listing import as_json
+from gateway.protocol import read_object
+from gateway.server import bind
+
+Answers = Mapping[Any, Callable[..., Any]]
+"""What answers each kind of error."""
+_GRACE = "24h"
+_LARGEST_BODY = 64 * 1024
+
+
+@asynccontextmanager
+async def admin_port(gateway: GatewaySettings, keyring: Keyring, answers: Answers) -> AsyncGenerator[None]:
+    """Serves admins while the block runs. Raises StartFailed without an admin, or where the port is taken."""
+    if not any(key.wanted.kind == "admin" for key in await keyring.all()):
+        raise StartFailed(
+            "The admins' port asks for an admin's key, and there is none: gateway keys create NAME --admin"
+        )
+    gate = Gate(keyring, "admin")
+    await gate.open()
+    host, port = gateway.admin_host, gateway.admin_port
+    try:
+        listener = bind(host, port)
+    except OSError as error:
+        raise StartFailed(
+            f"Can't serve admins on {host}:{port}: {error.strerror}; gateway.admin_port names another port."
+        ) from error
+    config = uvicorn.Config(
+        _admin_app(keyring, gate, answers, host), http="httptools", ws="none", lifespan="off",
+        access_log=False, log_config=None, server_header=False, proxy_headers=False,
+    )  # fmt: skip
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="admins")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    """Signals are for the gateway, which ends this."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _admin_app(keyring: Keyring, gate: Gate, answers: Answers, host: str) -> FastAPI:
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, exception_handlers=dict(answers))
+    app.state.gate = gate
+    app.include_router(_keys_router(keyring))
+    if host in LOOPBACK:
+        # A page on the web may point its own host name at this machine.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"], www_redirect=False)
+    return app
+
+
+def _keys_router(keyring: Keyring) -> APIRouter:
+    router = APIRouter(prefix="/keys", dependencies=[Depends(admit)])
+
+    @router.get("")
+    async def list_keys() -> Response:
+        now = time.time()
+        return as_json({"keys": [key.as_dict(now) for key in await keyring.all()]})
+
+    @router.post("")
+    async def create(request: Request) -> Response:
+        return _issued(await keyring.create(wanted_from(await _said(request))), 201)
+
+    @router.delete("/{key}")
+    async def revoke(key: str) -> Response:
+        return as_json((await keyring.revoke(key)).as_dict(time.time()))
+
+    @router.post("/{key}/rotate")
+    async def rotate(key: str, request: Request) -> Response:
+        said = await _said(request)
+        grace = said.get("grace", _GRACE)
+        if not isinstance(grace, str) or said.keys() - {"grace"}:
+            raise RequestInvalid("A rotation takes 'grace', a span of time such as '12h'.", param="grace")
+        return _issued(await keyring.rotate(key, seconds_of(grace)), 200)
+
+    return router
+
+
+async def _said(request: Request) -> dict[str, Any]:
+    """The JSON object in a body, which may be left out. Read here, so that only admins have one read."""
+    return read_object(await read_body(request.receive, _LARGEST_BODY) or b"{}")
+
+
+def _issued(issued: Issued, status: int) -> Response:
+    return as_json({**issued.key.as_dict(time.time()), "key": issued.token}, status)
