@@ -76,12 +76,13 @@ def quality_against_cost(marks: Sequence[Mark], unit: str) -> str | None:
     """Scores with their intervals over what an answer costs; None where there is nothing to compare."""
     if len({mark.cost for mark in marks}) < 2:
         return None
+    from matplotlib.ticker import MaxNLocator
 
     def draw(axes: Axes) -> None:
         axes.set_xlabel(unit)
         for mark in marks:
             low, high = (100 * abs(mark.score - end) for end in (mark.low, mark.high))
-            axes.errorbar(mark.cost, 100 * mark.score, [[low], [high]], color=RULE, linewidth=2)
+            axes.errorbar(mark.cost, 100 * mark.score, [[low], [high]], color=MUTED, linewidth=1.2)
             filled = {"color": ACCENT} if mark.chosen else {"mfc": PAPER, "mec": MUTED, "mew": 1.6}
             axes.plot(mark.cost, 100 * mark.score, "o", markersize=8, **filled)
             axes.annotate(
@@ -91,7 +92,9 @@ def quality_against_cost(marks: Sequence[Mark], unit: str) -> str | None:
                 textcoords="offset points",
                 weight="bold" if mark.chosen else "normal",
             )
-        axes.margins(x=0.25, y=0.15)
+        axes.margins(x=0.3, y=0.15)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(lambda cost, _: f"{cost:.3g}")
 
     label = f"Score of {len(marks)} programs against {unit[0].lower()}{unit[1:]}"
     return _chart("quality", label, draw, "Score, %")

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from compiler.service import dspy_api, jobs_api, login_page, programs_page, status_page, test_page, train_page
 from compiler.service.dispatch import Dispatch
 from compiler.service.door import Door, Session
-from compiler.service.errors import DataRefused, ServiceError, status_and_code
+from compiler.service.errors import SENTENCES, ServiceError, status_and_code
 from compiler.service.folders import Folders
 from compiler.service.jobs import JobShelf
 from compiler.service.office import Office
@@ -53,7 +53,7 @@ def create_app(settings: Settings, config: Sequence[str] = (), place: Place | No
     for part in (dspy_api, jobs_api, login_page, programs_page, train_page, test_page, status_page):
         app.include_router(part.routes)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    for kind in (Exception, HTTPException, RequestValidationError):
+    for kind in (*SENTENCES, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _answer)
     app.add_middleware(Door, session=session, refuse=_refusal)
     return app
@@ -79,7 +79,7 @@ def _told(error: Exception) -> tuple[int, dict[str, Any]]:
     if known is None:
         _log.error("a request failed", exc_info=error)
         return 500, _body("internal_error", "The server failed; its log says why.")
-    mistakes = error.mistakes if isinstance(error, DataRefused | DataInvalid) else ()
+    mistakes = error.mistakes if isinstance(error, DataInvalid) else ()
     return known[0], _body(known[1], str(error), mistakes)
 
 

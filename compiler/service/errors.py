@@ -15,7 +15,7 @@ ServiceError
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 from compiler.errors import CompilerError, PromotionRefused, UserMistake
@@ -49,16 +49,6 @@ class RequestInvalid(ServiceError):
     code = "request_invalid"
 
 
-class DataRefused(ServiceError):
-    status = 422
-    code = "data_invalid"
-
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        self.mistakes = tuple(mistakes)
-        more = f" (and {len(mistakes) - 1:,} more)" if len(mistakes) > 1 else ""
-        super().__init__(f"{mistakes[0]}{more}")
-
-
 class JobUnknown(ServiceError):
     status = 404
     code = "job_unknown"
@@ -84,6 +74,8 @@ class Unanswered(ServiceError):
     code = "answer_unusable"
 
 
+SENTENCES: tuple[type[Exception], ...] = (ServiceError, CompilerError, EngineError, ProgramError)
+"""The bases of all errors whose text is for the user."""
 LOWER: Mapping[type[Exception], tuple[int, str]] = {
     PromotionRefused: (409, "promotion_refused"),
     UserMistake: (422, "user_mistake"),

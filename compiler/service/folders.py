@@ -77,18 +77,18 @@ def _within(given: str, folders: Sequence[Path], setting: str) -> Path:
     for folder in folders:
         root = Path.cwd() / folder
         if whole == root or root in whole.parents:
-            return _without_links(given, root, whole)
+            _refuse_links(given, root, whole)
+            return path
     allowed = ", ".join(repr(str(folder)) for folder in folders) or "none"
     raise PathRefused(
         f"{given!r} is in no folder that requests may name: {allowed}; [console] {setting} adds one"
     )
 
 
-def _without_links(given: str, root: Path, whole: Path) -> Path:
+def _refuse_links(given: str, root: Path, whole: Path) -> None:
     # The folder itself may be a link of the operator's; below it everything is as it seems.
     step = root
     for part in whole.relative_to(root).parts:
         step = step / part
         if step.is_symlink():
             raise PathRefused(f"{given!r} leads through a link, {part!r}: name the file itself")
-    return whole

@@ -36,6 +36,11 @@ class Order:
     releases: Path | None = None
 
 
+def called(program: str) -> str:
+    """A program's name, or that of its file."""
+    return Path(program).stem if program.endswith(".py") else program
+
+
 def words_of(order: Order) -> list[str]:
     """`compiler build` with the options of the order; a value can't be taken for an option."""
     return ["compiler", "build", *_options(order), "--", order.program]

@@ -12,6 +12,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from compiler.report import text as report_text
+from compiler.service.orders import called
 
 _HERE = Path(__file__).parent
 _FILTERS = ("plain", "one_line", "percent", "points", "p_value", "usd", "count", "duration", "moment")
@@ -36,6 +37,7 @@ def _templates() -> jinja2.Environment:
     )
     for name in _FILTERS:
         pages.filters[name] = getattr(report_text, name)
+    pages.filters["called"] = called
     return pages
 
 

@@ -134,7 +134,8 @@ def _after(before: Progress, told: Told) -> Progress:
             return replace(before, result=event.result)
         case Described():
             return before
-    log = _longer(before, *(f"  {line}" for line in lines_of(event)))
+    indent = "" if isinstance(event, Began) else "  "
+    log = _longer(before, *(f"{indent}{line}" for line in lines_of(event)))
     if isinstance(event, CandidateScored):
         calls = 0 if before.spent is None else before.spent.calls
         return replace(before, candidates=(*before.candidates, Candidate(event, calls)), log=log)

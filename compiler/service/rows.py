@@ -40,7 +40,7 @@ class Checked:
 
 
 async def keep_upload(file: UploadFile, folder: Path, most_mb: int) -> Path:
-    """Where it lies now. The same content is kept once; its own name is a part of that file's.
+    """Where it lies now: under its own name, in a folder that its content names.
 
     Raises:
         RequestInvalid: it is no JSON by its name.
@@ -58,8 +58,8 @@ async def keep_upload(file: UploadFile, folder: Path, most_mb: int) -> Path:
 
 
 def _keep(data: bytes, folder: Path, name: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{sha256(data).hexdigest()[:12]}-{name}"
+    path = folder / sha256(data).hexdigest()[:16] / name
+    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         draft = path.with_suffix(".draft")
         draft.write_bytes(data)

@@ -62,8 +62,7 @@ async def rows(
         checked=checked,
         mistakes=checked.mistakes[:_MOST_MISTAKES],
         more=max(0, len(checked.mistakes) - _MOST_MISTAKES),
-        # The digest before it is ours; people know the file by its own name.
-        file=path.name.partition("-")[2],
+        file=path.name,
         path=str(path) if not checked.mistakes else "",
     )
     return HTMLResponse(shown, 422 if checked.mistakes else 200, GUARDED)
