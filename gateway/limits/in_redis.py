@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.limits.counting import SEAT_WAIT, Change, Claim, CountersGone, Reservation, Standing
+from gateway.limits.script import Argument, Script
 
 _log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
@@ -32,8 +33,6 @@ _MOST_WAITING = 100_000
 _LAST_TRY = 2.0
 
 _TOLD = "This model or key is limited, and what it uses can't be counted now; the request was not run."
-
-Argument = str | float | int
 
 
 class _Item(NamedTuple):
@@ -49,8 +48,8 @@ class InRedis:
     def __init__(self, redis: Redis, now: Callable[[], float] | None = None) -> None:
         self._redis = redis
         self._now = now
-        self._reserve = redis.register_script((_HERE / "reserve.lua").read_text())
-        self._settle = redis.register_script((_HERE / "settle.lua").read_text())
+        self._reserve = Script(redis, (_HERE / "reserve.lua").read_text())
+        self._settle = Script(redis, (_HERE / "settle.lua").read_text())
         self._sender = f"smallforge:limits:sender:{uuid.uuid4().hex}"
         self._batch = 1
         self._sending: list[_Item] = []

@@ -13,8 +13,8 @@ from gateway.errors import StartFailed
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-_SECONDS = 1.0  # for a connection, and for each answer: a Redis that is slower than that is of no use here
-_CONNECTIONS = 64
+_SECONDS = 2.0  # for a connection, and for each answer: a Redis that is slower than that is of no use here
+_CONNECTIONS = 32
 
 
 def open_redis(url: str) -> Redis:
