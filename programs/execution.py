@@ -97,17 +97,8 @@ class RunFailed(ReplyUnparseable):
         super().__init__(message)
 
 
-class Runner(Protocol):
-    """`run` gives the outcome, `stream` the fields' text and then the outcome."""
-
-    async def run(self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]) -> Outcome: ...
-    def stream(
-        self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]
-    ) -> AsyncGenerator[FieldDelta | Outcome]: ...
-
-
-class Executor(Runner, Protocol):
-    """A served or scored program."""
+class Executor(Protocol):
+    """A served or scored program: `run` gives the outcome, `stream` the fields' text and then the outcome."""
 
     @property
     def chat(self) -> Chat: ...
@@ -115,6 +106,10 @@ class Executor(Runner, Protocol):
     def inputs(self) -> Sequence[Field]: ...
     @property
     def outputs(self) -> Sequence[Field]: ...
+    async def run(self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]) -> Outcome: ...
+    def stream(
+        self, inputs: Mapping[str, Any], model: Model, params: Mapping[str, object]
+    ) -> AsyncGenerator[FieldDelta | Outcome]: ...
 
 
 class PlanExecutor:
