@@ -77,10 +77,11 @@ def quality_against_cost(marks: Sequence[Mark], unit: str) -> str | None:
     if len({mark.cost for mark in marks}) < 2:
         return None
     from matplotlib.ticker import MaxNLocator
+    from numpy import format_float_positional
 
     def draw(axes: Axes) -> None:
         axes.set_xlabel(unit)
-        for mark in marks:
+        for number, mark in enumerate(sorted(marks, key=lambda mark: mark.cost)):
             low, high = (100 * abs(mark.score - end) for end in (mark.low, mark.high))
             axes.errorbar(mark.cost, 100 * mark.score, [[low], [high]], color=MUTED, linewidth=1.2)
             filled = {"color": ACCENT} if mark.chosen else {"mfc": PAPER, "mec": MUTED, "mew": 1.6}
@@ -88,13 +89,15 @@ def quality_against_cost(marks: Sequence[Mark], unit: str) -> str | None:
             axes.annotate(
                 mark.name,
                 (mark.cost, 100 * mark.score),
-                (9, 4),
+                (9, 5 if number % 2 == 0 else -14),  # neighbours are not written over each other
                 textcoords="offset points",
                 weight="bold" if mark.chosen else "normal",
             )
         axes.margins(x=0.3, y=0.15)
         axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.xaxis.set_major_formatter(lambda cost, _: f"{cost:.3g}")
+        axes.xaxis.set_major_formatter(
+            lambda cost, _: format_float_positional(cost, 3, fractional=False, trim="-")
+        )
 
     label = f"Score of {len(marks)} programs against {unit[0].lower()}{unit[1:]}"
     return _chart("quality", label, draw, "Score, %")

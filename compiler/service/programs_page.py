@@ -64,9 +64,7 @@ async def promote(
     try:
         found = "" if force else await asyncio.to_thread(_judged, office, name)
     except PromotionRefused as error:
-        return await _release(
-            request, office, program, version, refused=str(error).partition("; to promote")[0]
-        )
+        return await _release(request, office, program, version, refused=_why(error))
     told = shelf.promote(root, name, f"forced: {reason.strip()}" if force else found)
     await _mirror(office, program)
     return _told_on_programs(f"{told}. {found.capitalize()}." if found else f"{told}.")
@@ -82,6 +80,12 @@ async def rollback(office: TheOffice, program: str) -> Response:
 
 def _judged(office: Office, name: str) -> str:
     return judge_promotion(office.settings.releases, name, Terms(office.settings.compiler.guards))
+
+
+def _why(refusal: PromotionRefused) -> str:
+    """The reason alone: the page says the rest."""
+    why = str(refusal).partition("; to promote")[0].partition(" is not promoted: ")[2]
+    return f"{why[:1].upper()}{why[1:]}"
 
 
 async def _release(

@@ -19,7 +19,7 @@ from compiler.service.errors import RequestInvalid
 from compiler.service.jobs import Standing
 from compiler.service.jobs_api import Asked, order_of
 from compiler.service.office import Office, TheOffice
-from compiler.service.orders import command_of
+from compiler.service.orders import called, command_of
 from compiler.service.pages import GUARDED, fragment, render
 from compiler.service.progress import Progress
 from compiler.service.rows import check_rows, keep_upload
@@ -34,12 +34,13 @@ _MOST_MISTAKES = 50
 
 @routes.get("/train")
 async def show(request: Request, office: TheOffice, program: str = "") -> Response:
-    files = [(path, "") for path in office.folders.program_files()]
+    names = [*(one.name for one in list_programs()), *office.folders.program_files()]
+    wanted = program or office.settings.console.program
     return render(
         request,
         "train.html.jinja",
-        programs=[*((one.name, one.summary) for one in list_programs()), *files],
-        chosen=program or office.settings.console.program,
+        programs=names,
+        chosen=next((name for name in names if wanted in (name, called(name))), names[0]),
         students=office.students.names(),
         teachers=office.students.teachers(),
         optimizers=list(OPTIMIZERS),
