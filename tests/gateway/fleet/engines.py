@@ -17,6 +17,7 @@ from tests.gateway.serving import (
     put_release,
     running_gateway,
     settings_for,
+    wait_until,
 )
 from tests.gateway.upstream import Script, Upstream, running_upstream
 
@@ -50,9 +51,10 @@ class Engines:
         port = int(self.upstreams[number].url.rpartition(":")[2])
         self.upstreams[number] = self.stacks[number].enter_context(running_upstream(port))
 
-    def ask(self, **more: Any) -> httpx.Response:
+    def ask(self, *, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
         body = {"model": "quiz", "messages": [{"role": "user", "content": "q"}], **more}
-        return httpx.post(f"{self.gateway.url}/v1/chat/completions", json=body, timeout=20)
+        url = f"{self.gateway.url}/v1/chat/completions"
+        return httpx.post(url, json=body, headers=headers, timeout=20)
 
     def ready(self) -> dict[str, Any]:
         found: dict[str, Any] = httpx.get(f"{self.gateway.url}/readyz").json()
@@ -88,16 +90,10 @@ def running_engines(
         found = settings_for(folder, urls, price=f"{price}\n{settings}", warm=warm)
         gateway = stack.enter_context(running_gateway(found, recheck=5.0))
         engines = Engines(gateway, upstreams, stacks)
-        wait_for_all(engines)
+        wait_until(lambda: engines.ready() == {"status": "ready", "students": {}})
         assert engines.ask().status_code == 200
         order = sorted(range(number), key=lambda at: -len(upstreams[at].asked))
         engines.upstreams = [upstreams[at] for at in order]
         engines.stacks = [stacks[at] for at in order]
         engines.script(*[Script()] * number)
         yield engines
-
-
-def wait_for_all(engines: Engines) -> None:
-    from tests.gateway.serving import wait_until
-
-    wait_until(lambda: engines.ready() == {"status": "ready", "students": {}})
