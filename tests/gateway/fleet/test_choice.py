@@ -1,4 +1,4 @@
-"""Tests for gateway/fleet/choice.py: releases keep their engines, and no engine has much more than its share."""
+"""Tests for gateway/fleet/choice.py: releases keep their engines, and none has much more than its share."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_hot_release_spreads_and_no_engine_has_more_than_its_share(five: list[
     asked = enter(ranking, FleetSettings(together=4), 100)
     assert asked[:6] == [ranking[0]] * 4 + [ranking[1]] * 2, "the next in its order comes second"
     assert max(member.in_flight for member in five) <= 1.25 * 100 / 5 + 1
-    assert min(member.in_flight for member in five) > 0
+    assert sum(member.in_flight > 0 for member in five) >= 4
 
 
 def test_a_full_fleet_has_nobody_to_ask(five: list[Member]) -> None:
