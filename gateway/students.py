@@ -45,7 +45,7 @@ class StudentState:
         if self.fleet is not None:
             self.fleet.changed()
             up = [served for served in open_ones if served.reachable] or open_ones
-            self.served = replace(up[0], meter=None, fleet=self.fleet) if up else None
+            self.served = _front(up[0], self.fleet) if up else None
         else:
             self.served = open_ones[0] if open_ones else None
         if open_ones or all(place.tried.is_set() for place in self.places):
@@ -84,6 +84,11 @@ class StudentState:
     def _refuses(self, mismatch: Mismatch) -> bool:
         # Other weights behind the same template are usually another quantisation: a warning will do.
         return self.check == "strict" and mismatch.kind == "template"
+
+
+def _front(served: ServedStudent, fleet: Fleet) -> ServedStudent:
+    """The student as a whole, where one of its engines stands for what they have in common."""
+    return replace(served, meter=None, suspect=asyncio.Event(), fleet=fleet)
 
 
 def _mismatches(expected: Fingerprint, place: Place) -> list[Mismatch]:
