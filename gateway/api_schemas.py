@@ -74,6 +74,22 @@ A_CHAT_OR_INPUTS: list[Schema] = [
 ]
 
 
+FEEDBACK: Schema = {
+    "type": "object",
+    "required": ["response_id"],
+    "additionalProperties": False,
+    "properties": {
+        "response_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"},
+        "score": _SHARE,
+        "label": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
+        "correction": {"description": "the right answer, or an object of outputs by name"},
+        "comment": {"type": "string", "maxLength": 4000},
+    },
+    "oneOf": [{"required": [kind]} for kind in ("score", "label", "correction")],
+    "example": {"response_id": "chatcmpl-4f1c0e5b9a7d2c3e6f8a0b1c", "correction": "42"},
+}
+
+
 def or_null(schema: Schema) -> Schema:
     return {"anyOf": [*schema.get("anyOf", [schema]), {"type": "null"}]}
 
@@ -148,6 +164,12 @@ BODIES: Mapping[str, Schema] = {
         max_context_length=_COUNT,
     ),
     "LMStudioModelList": _list(_ref("LMStudioModel")),
+    "Feedback": _object(
+        object={"const": "feedback"},
+        response_id=_TEXT,
+        kind={"enum": ["score", "label", "correction"]},
+        replaced={"type": "boolean", "description": "whether it took the place of what was said before"},
+    ),
     "Health": _object(status={"const": "ok"}),
     "Readiness": _object(status=_TEXT, students={"type": "object", "additionalProperties": _TEXT}),
 }

@@ -41,6 +41,7 @@ from gateway.shortcut import Shortcut
 from gateway.stores.opening import Stores
 from gateway.students import Students
 from gateway.telemetry.opening import open_traces
+from gateway.traffic.opening import feedback_routers, open_traffic
 from gateway.warming import Warming
 
 _log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ def create_app(
     stores = Stores(settings.gateway.database)
     gate = open_gate(settings.gateway, stores)
     cache = open_cache(settings.gateway, metrics)
+    traffic = open_traffic(settings.gateway, stores, metrics, shared, with_keys=gate is not None)
     allowance = open_allowance(settings, metrics, workers=workers, with_keys=gate is not None)
     traces = open_traces(settings.gateway.telemetry)
 
@@ -94,6 +96,8 @@ def create_app(
                 await gate.open()
             if cache is not None:
                 await cache.open()
+            if traffic is not None:
+                await traffic.open()
             await catalog.refresh()
             _check_names(catalog)
             keeper: asyncio.Task[None] | None = None
@@ -126,6 +130,8 @@ def create_app(
                     await cache.close()
                 if traces is not None:
                     await traces.close()
+                if traffic is not None:
+                    await traffic.close()
                 await stores.close()
 
     app = FastAPI(
@@ -141,7 +147,7 @@ def create_app(
     ladders = ladders_of(settings.programs, students, metrics)
     rules = Rules(settings.gateway.strict, settings.gateway.trace, settings.gateway.constrain, ladders)
     programs = Programs(catalog, caps, rules, cache)
-    observers = (RequestLog(every=settings.gateway.access_log), watch)
+    observers = (RequestLog(every=settings.gateway.access_log), watch, *filter(None, [traffic]))
     asking = _asking(raw, programs, Reception(metrics, caps, observers, traces, allowance, gate))
     # For other methods than POST, and for whoever lists what paths there are.
     app.router.routes[:0] = [Route(path, endpoint, methods=["POST"]) for path, endpoint in asking.items()]
@@ -149,6 +155,8 @@ def create_app(
     app.include_router(listing_router(catalog, exposed))
     app.include_router(lmstudio_router(catalog, exposed))
     app.include_router(health_router(catalog, exposed, students, readiness))
+    for router in feedback_routers(traffic, catalog, settings.gateway):
+        app.include_router(router)
     app.openapi = partial(openapi_with_models, app)  # type: ignore[method-assign]
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from gateway.api_schemas import A_CHAT_OR_INPUTS, BODIES, FIELDS, MODEL, Schema, or_null
+from gateway.api_schemas import A_CHAT_OR_INPUTS, BODIES, FEEDBACK, FIELDS, MODEL, Schema, or_null
 from gateway.policy import FIELDS_WITH_TOOLS, FieldPolicy
 from gateway.responses_policy import RESPONSES_WITH_TOOLS
 
@@ -34,7 +34,7 @@ _TOLD = {
 }
 _FAILURES = {
     400: "The request can't be served as it is",
-    404: "No such model",
+    404: "No such model, or no such response of this client's",
     413: "The body is too large",
     429: "The engine is at its limit; `retry-after` says for how long",
     500: "The gateway failed",
@@ -55,6 +55,11 @@ def openapi_with_models(app: FastAPI) -> dict[str, Any]:
         for path in ("chat/completions", "completions", "embeddings"):
             asking[f"/api/v0/{path}"] = asking[f"/v1/{path}"]
         schema["paths"] |= {path: {"post": operation} for path, operation in asking.items()}
+        if (feedback := schema["paths"].get("/v1/feedback")) is not None:
+            feedback["post"] |= {
+                "requestBody": _json_body(FEEDBACK),
+                "responses": _responses(Told("Feedback", (400, 404, 413, 500, 503))),
+            }
         schema["components"] = {"schemas": BODIES}
         app.openapi_schema = schema
     return app.openapi_schema
@@ -107,9 +112,13 @@ def _operation(summary: str, told: str, asked: Schema, example: dict[str, Any]) 
         responses["200"]["content"]["text/event-stream"] = {}
     return {
         "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "requestBody": _json_body(body),
         "responses": responses,
     }
+
+
+def _json_body(schema: Schema) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
 def _responses(told: Told) -> dict[str, Any]:

@@ -139,8 +139,12 @@ OPENAI: dict[str, FieldPolicy] = {
     "verbosity": FieldPolicy("ignore", "how long an answer is, is compiled into it"),
     "prediction": FieldPolicy("ignore", _NO_EFFECT),
     "moderation": FieldPolicy("ignore", "nothing is moderated here"),
-    "metadata": FieldPolicy("ignore", "nothing is stored here", neutral=({},)),
-    "store": FieldPolicy("ignore", "nothing is stored here", neutral=(False,)),
+    "metadata": FieldPolicy("ignore", "nothing of it is kept", neutral=({},)),
+    "store": FieldPolicy(
+        "ignore",
+        "`false` keeps it out of the traffic log; nothing can be fetched again",
+        neutral=(False,),
+    ),
     "service_tier": FieldPolicy("ignore", _NO_EFFECT, neutral=("auto", "default")),
     "prompt_cache_key": FieldPolicy("ignore", "the constant prompt is always first, so the engine caches it"),
     "prompt_cache_options": FieldPolicy(

@@ -44,8 +44,12 @@ RESPONSES: dict[str, FieldPolicy] = {
         "apply", CHAT["max_completion_tokens"].note, CHAT["max_completion_tokens"].check
     ),
     "text": FieldPolicy("apply", "`format` as a chat's `response_format`; `verbosity` is ignored", _text),
-    "metadata": FieldPolicy("apply", "comes back in the reply; nothing is stored", _metadata),
-    "store": FieldPolicy("refuse", "nothing is stored here; send `false`", neutral=(False,)),
+    "metadata": FieldPolicy("apply", "comes back in the reply; nothing of it is kept", _metadata),
+    "store": FieldPolicy(
+        "refuse",
+        "nothing can be fetched again; `false` keeps it out of the traffic log",
+        neutral=(False,),
+    ),
     "previous_response_id": FieldPolicy("refuse", _NOT_STORED),
     "conversation": FieldPolicy("refuse", _NOT_STORED),
     "background": FieldPolicy("refuse", "an answer is given at once or streamed", neutral=(False,)),

@@ -42,10 +42,9 @@ def read_feedback(data: bytes) -> Feedback:
         raise RequestInvalid(f"Give one of 'score', 'label' and 'correction', not {len(kinds)} of them.")
     (kind,) = kinds
     _refuse(kind, _problem(kind, body[kind]))
-    comment = body.get("comment")
-    if comment is not None and not (isinstance(comment, str) and len(comment) <= MOST_COMMENT):
+    if "comment" in body and not (isinstance(body["comment"], str) and len(body["comment"]) <= MOST_COMMENT):
         _refuse("comment", f"must be a text of at most {MOST_COMMENT:,} characters")
-    return Feedback(response_id, kind, body[kind], comment)
+    return Feedback(response_id, kind, body[kind], body.get("comment"))
 
 
 def as_outputs(correction: Any, answer: str, outputs: Sequence[Field] | None) -> dict[str, Any]:
@@ -67,14 +66,13 @@ def as_outputs(correction: Any, answer: str, outputs: Sequence[Field] | None) ->
 
 
 def _object(data: bytes) -> dict[str, Any]:
-    """The fields in a body; null is as good as absent."""
     try:
         body = read_json(data)
     except JsonUnusable as error:
         raise RequestInvalid(f"The body {error}.") from error
     if not isinstance(body, dict):
         raise RequestInvalid("The body must be a JSON object.")
-    return {name: value for name, value in body.items() if value is not None}
+    return body
 
 
 def _typed(field: Field, value: Any, correction: Any) -> Any:
@@ -101,7 +99,7 @@ def _problem(kind: FeedbackKind, value: Any) -> str | None:
             word = isinstance(value, str) and _LABEL.fullmatch(value)
             return None if word else f"must be one word, such as {APPROVED!r} or {REJECTED!r}"
         case "correction":
-            return "must name at least one output" if value == {} else None
+            return "must be the right answer, or name at least one output" if value in (None, {}) else None
 
 
 def _refuse(name: str, problem: str | None) -> None:

@@ -220,7 +220,7 @@ def test_a_later_failure_ends_the_stream_with_a_failed_response(client: OpenAI, 
     [
         ("previous_response_id", "resp_1", "nothing is stored here; send the earlier turns as `input`"),
         ("conversation", "conv_1", "nothing is stored here"),
-        ("store", True, "nothing is stored here; send `false`"),
+        ("store", True, "nothing can be fetched again"),
         ("background", True, "at once or streamed"),
         ("tools", [{"type": "web_search"}], "calls no tools"),
         ("prompt", {"id": "p"}, "compiled into the release"),
