@@ -12,7 +12,6 @@ from functools import partial
 from fastapi import FastAPI, Request, Response
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 
 from engine.settings import LOOPBACK, GatewaySettings, Settings
@@ -24,6 +23,7 @@ from gateway.cors import CrossOrigin
 from gateway.errors import GatewayError, RouteUnknown, StartFailed, as_gateway_error
 from gateway.executors import Bounds
 from gateway.exposed import ExposedModels
+from gateway.hosts import OwnHosts
 from gateway.ladder import ladders_of, teachers_of
 from gateway.limits.opening import open_allowance
 from gateway.listing import listing_router
@@ -37,7 +37,7 @@ from gateway.raw_errand import RawRequests
 from gateway.request_log import RequestLog, log_refusal
 from gateway.routes import Endpoint, Readiness, Reception, health_router
 from gateway.shared import Shared
-from gateway.shortcut import Shortcut
+from gateway.shortcut import FastAPIWithShortcut
 from gateway.stores.opening import Stores
 from gateway.students import Students
 from gateway.telemetry.opening import open_traces
@@ -134,7 +134,7 @@ def create_app(
                     await traffic.close()
                 await stores.close()
 
-    app = FastAPI(
+    app = FastAPIWithShortcut(
         title="Smallforge gateway", lifespan=lifespan, redirect_slashes=False, telemetry=_NOT_FASTAPIS_OWN
     )
     app.state.readiness = readiness
@@ -151,7 +151,6 @@ def create_app(
     asking = _asking(raw, programs, Reception(metrics, caps, observers, traces, allowance, gate))
     # For other methods than POST, and for whoever lists what paths there are.
     app.router.routes[:0] = [Route(path, endpoint, methods=["POST"]) for path, endpoint in asking.items()]
-    app.add_middleware(Shortcut, endpoints=asking)
     app.include_router(listing_router(catalog, exposed))
     app.include_router(lmstudio_router(catalog, exposed))
     app.include_router(health_router(catalog, exposed, students, readiness))
@@ -161,6 +160,7 @@ def create_app(
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
     _keep_out(app, settings.gateway)
+    app.shorten(asking)
     return app
 
 
@@ -194,7 +194,7 @@ def _keep_out(app: FastAPI, gateway: GatewaySettings) -> None:
         app.add_middleware(CrossOrigin, origins=gateway.allow_origins, credentials=gateway.allow_credentials)
     if gateway.host in LOOPBACK:
         # A page on the web may point its own host name at this machine.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"], www_redirect=False)
+        app.add_middleware(OwnHosts, hosts=[*LOOPBACK, "[::1]"])
 
 
 def _check_names(catalog: Catalog) -> None:

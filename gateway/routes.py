@@ -75,7 +75,7 @@ class Endpoint:
                 visit.grant = await self._allowance.reserve(visit.caller, errand, len(body))
                 if visit.grant is not None:
                     exchange.standing = visit.grant.headers
-            with WhileConnected(receive):
+            with WhileConnected(scope, receive):
                 running = errand.run(exchange.send)
                 ending = await (running if terms is None else terms.keep(running, visit.started))
             if isinstance(ending, bytes):

@@ -7,13 +7,52 @@ import signal
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gateway.disconnect import Departure
 from gateway.routes import Readiness
+
+
+class TellingProtocol(HttpToolsProtocol):
+    """uvicorn's connection to a client, but it tells requests at once that their client has left."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        # In the order in which they came and are answered: with requests sent ahead there are several.
+        self._unanswered: deque[RequestResponseCycle] = deque()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        cast(Scope, self.scope)[Departure.__name__] = Departure()
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._unanswered.append(self.cycle)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if not self.pipeline:
+            # A long body had it stop reading, and who does not read can't see a client leave.
+            self.flow.resume_reading()
+
+    def on_response_complete(self) -> None:
+        self._unanswered.popleft()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            cast(Scope, cycle.scope)[Departure.__name__].happens()
 
 
 class GatewayServer(uvicorn.Server):
@@ -70,7 +109,7 @@ async def serve(
                 loop.remove_signal_handler(signal.SIGTERM)
             config = uvicorn.Config(
                 app,
-                http="httptools",
+                http=TellingProtocol,
                 ws="none",
                 lifespan="off",
                 access_log=False,

@@ -19,6 +19,7 @@ from engine.fingerprint import take_fingerprint
 from engine.settings import Settings, read_settings
 from gateway.app import Intervals, create_app
 from gateway.metrics import Metrics
+from gateway.server import TellingProtocol
 from programs.aliases import Alias, move_alias
 from programs.ensemble import Ensemble, ensemble_as_dict
 from programs.neighbours import Neighbours, neighbours_as_dict
@@ -122,7 +123,7 @@ class RunningGateway:
 def running_gateway(settings: Settings, recheck: float = 60.0) -> Iterator[RunningGateway]:
     """The app on a free port, in a thread of its own with its own loop."""
     app = create_app(settings, intervals=Intervals(catalog=0.05, student=recheck))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, http="httptools", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, http=TellingProtocol, ws="none"))
     thread = threading.Thread(target=server.run, name="gateway")
     thread.start()
     try:
