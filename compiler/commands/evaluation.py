@@ -70,13 +70,29 @@ def evaluate(release: str, **flags: Any) -> None:
 
 @click.command()
 @click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("b", metavar="[B]", required=False)
 @click.option("--student-a", metavar="URL|NAME", help=_STUDENT)
 @click.option("--student-b", metavar="URL|NAME", help=_STUDENT)
+@click.option("--live", is_flag=True, help="Measure nothing: by what a gateway answered with them.")
+@click.option("--metrics", metavar="URL", help="Live: the gateway's metrics. [as configured]")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Live: within the next seconds.")
+@click.option("--traffic", is_flag=True, help="Live: by the traffic log, request by request.")
+@click.option("--hours", type=click.FloatRange(0, min_open=True), help="Live: the last hours of that log.")
 @_with_shared
-def compare(a: str, b: str, **flags: Any) -> None:
-    """Measure two releases of one program on the same rows, and test what B gains over A."""
+def compare(a: str, b: str | None, live: bool, **flags: Any) -> None:
+    """Measure two releases of one program on the same rows, and test what B gains over A.
+
+    With --live A alone is a program: its champion, and its canary or candidate.
+    """
     settings = read_flags(flags)
+    if live:
+        from compiler.commands.live import compare_live
+
+        return compare_live(settings, a, b, flags)
+    if b is None or any(flags[name] for name in ("metrics", "seconds", "traffic", "hours")):
+        raise click.UsageError(
+            "without --live, name A and B: two releases that are measured on the same rows here"
+        )
     first, second = (read_release(find_release(settings.releases, name)) for name in (a, b))
     pair = ((first, flags["student_a"]), (second, flags["student_b"]))
     comparison = _run(_compare(settings, flags, pair))

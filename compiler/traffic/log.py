@@ -10,14 +10,14 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from compiler.errors import TrafficUnreadable
-from programs.traffic import FeedbackKind, feedback, traffic
+from programs.traffic import APPROVED, REJECTED, FeedbackKind, feedback, traffic
 
 _AT_ONCE = 1_000  # rows
 
@@ -36,6 +36,17 @@ class Exchange:
     answered: bool
     """Whether all choices are there and none was cut."""
     said: dict[FeedbackKind, Any] = field(default_factory=dict)
+
+
+class Ending(NamedTuple):
+    """How one request ended. `score` is what its client said of the answer, a label as a score of 1 or 0."""
+
+    release: str
+    status: int
+    error: str | None
+    seconds: float
+    usd: float | None
+    score: float | None
 
 
 class TrafficLog:
@@ -78,6 +89,25 @@ class TrafficLog:
         if exchange is not None:
             yield exchange
 
+    def endings(self, releases: Sequence[str], since: float | None = None) -> Iterator[Ending]:
+        """How the requests of these releases ended. Raises TrafficUnreadable."""
+        score, label = (_said(kind) for kind in ("score", "label"))
+        wanted = (
+            sa.select(
+                *(traffic.c[name] for name in Ending._fields[:-1]),
+                score.c.value.label("score"),
+                label.c.value.label("label"),
+            )
+            .join(score, traffic.c.response_id == score.c.response_id, isouter=True)
+            .join(label, traffic.c.response_id == label.c.response_id, isouter=True)
+            .where(traffic.c.release.in_(releases))
+        )
+        if since is not None:
+            wanted = wanted.where(traffic.c.at >= since)
+        for row in self._rows(wanted):
+            score_told = _score(row.score, row.label)
+            yield Ending(row.release, row.status, row.error, row.seconds, row.usd, score_told)
+
     def _rows(self, wanted: sa.Select[Any]) -> Iterator[Any]:
         try:
             with self._engine.connect() as connection:
@@ -87,6 +117,18 @@ class TrafficLog:
             raise TrafficUnreadable(f"the traffic log in {self.shown!r} can't be read: {said}") from error
         finally:
             self._engine.dispose()
+
+
+def _said(kind: FeedbackKind) -> sa.Subquery:
+    told = sa.select(feedback.c.response_id, feedback.c.value).where(feedback.c.kind == kind)
+    return told.subquery(kind)
+
+
+def _score(score: str | None, label: str | None) -> float | None:
+    """The last word of a client as a number; None where nothing was said, or a word of the client's own."""
+    if score is not None:
+        return float(json.loads(score))
+    return None if label is None else {APPROVED: 1.0, REJECTED: 0.0}.get(json.loads(label))
 
 
 def _exchange(row: Any) -> Exchange:
