@@ -86,7 +86,7 @@ def create_app(
     gate = open_gate(settings.gateway, stores)
     cache = open_cache(settings.gateway, metrics)
     traffic = open_traffic(settings.gateway, stores, metrics, shared, with_keys=gate is not None)
-    allowance = open_allowance(settings, metrics, workers=workers, with_keys=gate is not None)
+    allowance = open_allowance(settings, metrics, stores, workers=workers, with_keys=gate is not None)
     traces = open_traces(settings.gateway.telemetry)
 
     @asynccontextmanager
@@ -96,6 +96,8 @@ def create_app(
                 await gate.open()
             if cache is not None:
                 await cache.open()
+            if allowance is not None:
+                await allowance.open()
             if traffic is not None:
                 await traffic.open()
             await catalog.refresh()

@@ -112,10 +112,15 @@ class Allowance:
             Change(claim, ceiling.amount(took) - ceiling.amount(grant.demand), grant.at)
             for ceiling, claim in zip(grant.ceilings, grant.claims, strict=True)
         ]
-        # A seat is freed by being named; of the others only those matter that took another amount.
-        changes = [it for it in changes if it.amount or it.claim.kind == "seats"]
+        # A seat is freed and money is paid by being named; a rate only where it took another amount.
+        changes = [it for it in changes if it.amount or it.claim.kind != "rate"]
         if changes:
             self._counting.settle(errand.id, changes)
+
+    async def open(self) -> None:
+        """Raises StartFailed."""
+        today = self._calendar.at(self._now())
+        await self._counting.open([window.name for window in today])
 
     async def close(self) -> None:
         await self._counting.close()

@@ -75,6 +75,10 @@ class CountersGone(Exception):
 class Counting(Protocol):
     """A place that counts. `id` is the request's own, and holds its seats."""
 
+    async def open(self, windows: Sequence[str]) -> None:
+        """Readies it for requests; `windows` are the days and months that run now. Raises StartFailed."""
+        ...
+
     async def reserve(self, id: str, claims: Sequence[Claim]) -> Reservation:
         """All claims, or none of them. Raises CountersGone."""
         ...

@@ -1,12 +1,12 @@
-"""Counts in the memory of one process, which forgets it all when it ends."""
+"""Counts in the memory of one process. What was spent of budgets is kept, where there is a ledger."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gateway.limits.counting import MINUTE, SEAT_WAIT, Change, Claim, Reservation, Standing
 
@@ -48,18 +48,36 @@ class Rate:
 
 
 class Spent(NamedTuple):
+    """What was spent of one budget in the day or month that `window` names."""
+
     window: str
     usd: float
+
+
+class Ledger(Protocol):
+    """Keeps what was spent beyond this process."""
+
+    async def open(self, windows: Sequence[str]) -> Mapping[str, Spent]:
+        """What is spent already in these windows, by counter."""
+        ...
+
+    def add(self, counter: str, window: str, usd: float) -> None: ...
+    async def close(self) -> None: ...
 
 
 class InProcess:
     """`now` is the time of day, in seconds since 1970."""
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, now: Callable[[], float] = time.time, ledger: Ledger | None = None) -> None:
         self._now = now
+        self._ledger = ledger
         self._rates: defaultdict[str, Rate] = defaultdict(Rate)
         self._seats: defaultdict[str, int] = defaultdict(int)
         self._spent: dict[str, Spent] = {}
+
+    async def open(self, windows: Sequence[str]) -> None:
+        if self._ledger is not None:
+            self._spent.update(await self._ledger.open(windows))
 
     async def reserve(self, id: str, claims: Sequence[Claim]) -> Reservation:
         now = self._now()
@@ -78,9 +96,12 @@ class InProcess:
                 self._free(claim.counter)
             else:
                 self._spend(claim, change.amount)
+                if self._ledger is not None:
+                    self._ledger.add(claim.counter, claim.window, claim.amount + change.amount)
 
     async def close(self) -> None:
-        """Nothing is written."""
+        if self._ledger is not None:
+            await self._ledger.close()
 
     def _look(self, claim: Claim, now: float) -> Standing:
         if claim.kind == "rate":

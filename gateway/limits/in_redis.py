@@ -60,6 +60,13 @@ class InRedis:
         self._writer: asyncio.Task[None] | None = None
         self._gone_until = 0.0
 
+    async def open(self, windows: Sequence[str]) -> None:
+        """A Redis that is not there yet keeps no gateway from starting; but its address may be wrong."""
+        try:
+            await self._redis.ping()
+        except (RedisError, OSError) as error:
+            _log.error("the Redis of the limits can't be asked yet: %r", error)
+
     async def reserve(self, id: str, claims: Sequence[Claim]) -> Reservation:
         if time.monotonic() < self._gone_until:
             raise CountersGone(_TOLD)

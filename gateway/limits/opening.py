@@ -1,4 +1,7 @@
-"""Which place counts: a shared Redis, or this process if it is the only one. Redis is imported here alone."""
+"""Which place counts: a shared Redis, or this process if it is the only one.
+
+Neither Redis nor SQLAlchemy is imported where it isn't needed.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,14 @@ from gateway.limits.allowance import Allowance
 from gateway.limits.counting import Change, Claim, CountersGone, Counting, Reservation
 from gateway.limits.in_process import InProcess
 from gateway.metrics import Metrics
+from gateway.stores.opening import Stores
 
 
 class Apart:
     """Workers that can't count together: whatever is limited is refused, because no limit would hold."""
+
+    async def open(self, windows: Sequence[str]) -> None:
+        """There is nothing to count with."""
 
     async def reserve(self, id: str, claims: Sequence[Claim]) -> Reservation:
         raise CountersGone(
@@ -25,23 +32,38 @@ class Apart:
         """Nothing was reserved."""
 
     async def close(self) -> None:
-        """Nothing is written."""
+        """Nothing was counted."""
 
 
 def open_allowance(
-    settings: Settings, metrics: Metrics, *, workers: int, with_keys: bool
+    settings: Settings, metrics: Metrics, stores: Stores, *, workers: int, with_keys: bool
 ) -> Allowance | None:
-    """The limits of a gateway of this many workers; None where neither a model nor a key can have one."""
+    """The limits of a gateway of this many workers; None where neither a model nor a key can have one.
+
+    Raises StartFailed without the libraries that it takes.
+    """
     if not settings.limits and not with_keys:
         return None
-    counting = _counting(settings.gateway.redis, workers)
+    if settings.gateway.redis is not None:
+        counting = _in_redis(settings.gateway.redis)
+    elif workers > 1:
+        counting = Apart()
+    elif with_keys or any(limit.usd_per_day or limit.usd_per_month for limit in settings.limits.values()):
+        counting = _with_ledger(stores)
+    else:
+        counting = InProcess()
     return Allowance(settings.limits, counting, metrics, fail_open=settings.gateway.limits_fail_open)
 
 
-def _counting(redis: str | None, workers: int) -> Counting:
-    if redis is not None:
-        from gateway.limits.in_redis import InRedis
-        from gateway.stores.redis import open_redis
+def _in_redis(url: str) -> Counting:
+    from gateway.limits.in_redis import InRedis
+    from gateway.stores.redis import open_redis
 
-        return InRedis(open_redis(redis))
-    return InProcess() if workers == 1 else Apart()
+    return InRedis(open_redis(url))
+
+
+def _with_ledger(stores: Stores) -> Counting:
+    database = stores.database()
+    from gateway.limits.ledger import Ledger
+
+    return InProcess(ledger=Ledger(database))

@@ -15,7 +15,7 @@ import gateway.limits
 from gateway.limits.counting import Change, Claim, CountersGone
 from gateway.limits.in_process import InProcess
 from gateway.limits.in_redis import InRedis
-from gateway.limits.script import Script
+from gateway.limits.script import Argument, Script
 from gateway.stores.redis import open_redis
 from tests.engine.clock import Clock
 from tests.gateway.limits.places import DAY, SCENARIOS, Place, rate, seat, usd
@@ -83,7 +83,7 @@ async def test_a_batch_whose_answer_was_lost_counts_once(redis: Redis, place: Pl
     await place.settle(id, Change(usd(0.5), -0.25, reserved.at))
     (sender,) = [key async for key in redis.scan_iter("smallforge:limits:sender:*")]
     settle = Script(redis, SETTLE.read_text())
-    again = [1, 30, "0", "budget", 1.0, -0.25, 0, DAY, id]
+    again: list[Argument] = [1, 30, "0", "budget", 1.0, -0.25, 0, DAY, id]
     assert await settle([sender.decode(), "smallforge:limits:usd:1970-01-01"], again) == 0
     assert (await place.ask(usd(0.1)))[1].standings[0].left == pytest.approx(0.65)
 

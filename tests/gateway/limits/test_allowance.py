@@ -12,6 +12,7 @@ import httpx
 import pytest
 from openai import APITimeoutError, InternalServerError, OpenAI, RateLimitError
 
+from tests.gateway.access.issuing import where_keys_are
 from tests.gateway.serving import (
     RunningGateway,
     fingerprint_of,
@@ -31,8 +32,8 @@ BY_TOKEN = "usd_per_million_input = 1000\nusd_per_million_output = 1000"
 def limited(folder: Path, upstream: Upstream, limits: str, **settings: Any) -> Iterator[RunningGateway]:
     """A gateway with the release `quiz`, and these lines as the limits of every model."""
     put_release(folder / "releases", make_plan(), fingerprint_of(upstream.url))
-    limits = f'[limits."*"]\n{limits}\n'
-    with running_gateway(settings_for(folder, upstream.url, gateway=limits, **settings)) as gateway:
+    lines = f'{where_keys_are(folder)}\n[limits."*"]\n{limits}'
+    with running_gateway(settings_for(folder, upstream.url, gateway=lines, **settings)) as gateway:
         yield gateway
 
 
