@@ -160,3 +160,12 @@ async def test_a_tool_that_hangs_fails_its_own_request_only(gateway: RunningGate
 def _limit_failures(gateway: RunningGateway) -> float:
     version = httpx.get(f"{gateway.url}/v1/models/hanging").json()["smallforge"]["version"]
     return gateway.metric("gateway_limit_failures_total", model="hanging", release=version)
+
+
+@pytest.mark.parametrize("program", ["agent", "plain_forward"])
+def test_a_program_gets_no_step_past_the_requests_ceiling(client: OpenAI, program: str) -> None:
+    terms = {"x-smallforge-max-usd": "0.000000000001", "x-smallforge-trace": "1"}
+    with pytest.raises(APIStatusError) as found:
+        client.chat.completions.create(model=program, messages=ask("Q1"), extra_headers=terms)
+    assert (found.value.status_code, found.value.code) == (402, "cost_ceiling_reached")
+    assert len(found.value.response.json()["smallforge"]["steps"]) == 1

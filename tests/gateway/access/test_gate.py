@@ -138,7 +138,7 @@ def test_a_revoked_key_is_refused_by_every_worker(locked: Locked) -> None:
 
 async def test_what_is_known_of_a_key_is_used_for_less_than_five_seconds(tmp_path: Path) -> None:
     (tmp_path / "smallforge.toml").write_text(f"[gateway]\n{where_keys_are(tmp_path)}")
-    headers = [(b"authorization", f"Bearer {issued(tmp_path, 'leaving')}".encode())]
+    headers = [(b"authorization", f"Bearer {await asyncio.to_thread(issued, tmp_path, 'leaving')}".encode())]
     gateway, clock = read_settings(tmp_path / "smallforge.toml").gateway, [0.0]
     stores = Stores(gateway.database)
     gate = Gate(open_keyring(gateway, stores), now=lambda: clock[0])
