@@ -1,0 +1,386 @@
+"""A model that does what the question says, well or badly, and knows how many requests it works on.
+
+`fault=NAME` picks one of `FAULTS`; `wait_ms=2000` is silence before the reply, `tokens=50 step_ms=20` how it
+is streamed. GET /running tells the requests that are being worked on; whoever leaves is none from then on. A
+process of its own, on bare sockets, because most faults are none of HTTP:
+
+    python -m benchmarks.faulty_upstream PORT
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import struct
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import uvloop
+
+REPLY = "[[ ## reasoning ## ]]\nTold.\n\n[[ ## answer ## ]]\n%s\n\n[[ ## completed ## ]]\n"
+_ORDERS = {
+    name: re.compile(rf"{name}=(\w+)".encode()) for name in ("fault", "wait_ms", "tokens", "step_ms", "echo")
+}
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_FOREVER = 3600.0
+
+
+class Request(NamedTuple):
+    line: bytes
+    body: bytes
+
+    def order(self, name: str, otherwise: str = "") -> str:
+        found = _ORDERS[name].search(self.body)
+        return found[1].decode() if found else otherwise
+
+    @property
+    def streams(self) -> bool:
+        return b'"stream":true' in self.body
+
+
+@dataclass
+class Client:
+    """The other end of one connection."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def say(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def reply(self, body: bytes, status: str = "200 OK", *headers: str) -> None:
+        lines = [f"HTTP/1.1 {status}", "Content-Type: application/json", *headers]
+        head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
+        await self.say(head.encode() + body)
+
+    async def begin_stream(self, content_type: str = "text/event-stream") -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await self.say(head.encode())
+
+    async def event(self, data: bytes) -> None:
+        await self.chunk(b"data: " + data + b"\n\n")
+
+    async def chunk(self, data: bytes) -> None:
+        await self.say(b"%x\r\n%b\r\n" % (len(data), data))
+
+    async def leaves(self) -> None:
+        """Until the other end is gone. Nothing is read: it might be the next request."""
+        while not self.reader.at_eof() and self.reader.exception() is None:  # noqa: ASYNC110 -- no event tells it
+            await asyncio.sleep(0.005)
+
+    def reset(self) -> None:
+        """Breaks the connection instead of closing it."""
+        held: socket.socket = self.writer.get_extra_info("socket")
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+def completion(request: Request) -> bytes:
+    return json.dumps(
+        {
+            "id": "c",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "tiny",
+            "choices": [{"index": 0, "message": _message(request), "finish_reason": "stop"}],
+            "usage": usage(request),
+        }
+    ).encode()
+
+
+def usage(request: Request) -> dict[str, int]:
+    """What tells this model from another: each character is a token, and each message has four more."""
+    messages = json.loads(request.body or b"{}").get("messages", [])
+    prompt = sum(len(message["content"]) + 4 for message in messages)
+    return {"prompt_tokens": prompt, "completion_tokens": 9, "total_tokens": prompt + 9}
+
+
+def _message(request: Request) -> dict[str, str]:
+    return {"role": "assistant", "content": REPLY % request.order("echo", "forty-two")}
+
+
+def piece(text: str, finish: str | None = None) -> bytes:
+    choice: dict[str, Any] = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+    return json.dumps({"id": "c", "model": "tiny", "choices": [choice]}).encode()
+
+
+async def well(client: Client, request: Request) -> None:
+    """A whole reply, or a stream of as many tokens as were asked for."""
+    await asyncio.sleep(int(request.order("wait_ms", "0")) / 1000)
+    if not request.streams:
+        await client.reply(completion(request))
+        return
+    await client.begin_stream()
+    async for text in _told(request):
+        await client.event(piece(text))
+    await client.event(piece("", "stop"))
+    await client.event(json.dumps({"choices": [], "usage": usage(request)}).encode())
+    await client.event(b"[DONE]")
+    await client.say(b"0\r\n\r\n")
+
+
+async def _told(request: Request) -> AsyncIterator[str]:
+    before, after = (REPLY % "\0").split("\0")
+    yield before
+    yield request.order("echo")
+    for number in range(int(request.order("tokens", "4"))):
+        await asyncio.sleep(int(request.order("step_ms", "0")) / 1000)
+        yield f" {number}"
+    yield after
+
+
+async def _midway(client: Client) -> None:
+    """A stream of which the client has seen the beginning."""
+    await client.begin_stream()
+    await client.event(piece("[[ ## reasoning ## ]]\nTold."))
+    await client.event(piece("\n\n[[ ## answer ## ]]\nforty"))
+    await asyncio.sleep(0.2)
+
+
+Answer = Callable[[Client, Request], Awaitable[None]]
+FAULTS: dict[str, Answer] = {}
+
+
+def fault(answer: Answer) -> Answer:
+    FAULTS[answer.__name__] = answer
+    return answer
+
+
+@fault
+async def reset(client: Client, request: Request) -> None:
+    client.reset()
+
+
+@fault
+async def closed(client: Client, request: Request) -> None:
+    client.close()
+
+
+@fault
+async def half_a_head(client: Client, request: Request) -> None:
+    await client.say(b"HTTP/1.1 200 OK\r\nContent-Ty")
+    client.close()
+
+
+@fault
+async def half_a_body(client: Client, request: Request) -> None:
+    await client.say(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + completion(request)[:40])
+    client.close()
+
+
+@fault
+async def silence(client: Client, request: Request) -> None:
+    await asyncio.sleep(_FOREVER)
+
+
+@fault
+async def head_only(client: Client, request: Request) -> None:
+    await client.say(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n")
+    await asyncio.sleep(_FOREVER)
+
+
+@fault
+async def trickle(client: Client, request: Request) -> None:
+    await client.say(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n")
+    while True:
+        await client.say(b" ")
+        await asyncio.sleep(0.1)
+
+
+@fault
+async def page(client: Client, request: Request) -> None:
+    body = b"<html>It works!</html>"
+    await client.say(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+
+
+@fault
+async def empty(client: Client, request: Request) -> None:
+    await client.reply(b"")
+
+
+@fault
+async def half_json(client: Client, request: Request) -> None:
+    await client.reply(completion(request)[:40])
+
+
+@fault
+async def no_choices(client: Client, request: Request) -> None:
+    await client.reply(b'{"id": "c", "object": "chat.completion", "choices": []}')
+
+
+@fault
+async def no_text(client: Client, request: Request) -> None:
+    await client.reply(b"\xff\xfe\xfd" * 20)
+
+
+@fault
+async def no_http(client: Client, request: Request) -> None:
+    await client.say(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
+    client.close()
+
+
+@fault
+async def error_500(client: Client, request: Request) -> None:
+    await client.reply(b'{"error": {"message": "out of memory"}}', "500 Internal Server Error")
+
+
+@fault
+async def error_503(client: Client, request: Request) -> None:
+    await client.reply(b"loading", "503 Service Unavailable")
+
+
+@fault
+async def error_429(client: Client, request: Request) -> None:
+    await client.reply(b'{"error": {"message": "slow down"}}', "429 Too Many Requests", "Retry-After: 7")
+
+
+@fault
+async def error_401(client: Client, request: Request) -> None:
+    await client.reply(b'{"error": {"message": "who are you"}}', "401 Unauthorized")
+
+
+@fault
+async def error_404(client: Client, request: Request) -> None:
+    await client.reply(b'{"error": {"message": "no such model"}}', "404 Not Found")
+
+
+@fault
+async def error_400(client: Client, request: Request) -> None:
+    await client.reply(b'{"error": {"message": "temperature must be positive"}}', "400 Bad Request")
+
+
+@fault
+async def too_long(client: Client, request: Request) -> None:
+    told = b'{"error": {"message": "This model\'s maximum context length is 4096 tokens."}}'
+    await client.reply(told, "400 Bad Request")
+
+
+@fault
+async def elsewhere(client: Client, request: Request) -> None:
+    await client.reply(b"", "302 Found", "Location: http://127.0.0.1:9/v1/chat/completions")
+
+
+@fault
+async def reset_midway(client: Client, request: Request) -> None:
+    await _midway(client)
+    client.reset()
+
+
+@fault
+async def half_a_frame(client: Client, request: Request) -> None:
+    await _midway(client)
+    await client.say(b'40\r\ndata: {"choices": [{"ind')
+    client.close()
+
+
+@fault
+async def silence_midway(client: Client, request: Request) -> None:
+    await _midway(client)
+    await asyncio.sleep(_FOREVER)
+
+
+@fault
+async def error_midway(client: Client, request: Request) -> None:
+    await _midway(client)
+    await client.event(b'{"error": {"message": "out of memory", "code": 500}}')
+    await client.say(b"0\r\n\r\n")
+
+
+@fault
+async def garbage_midway(client: Client, request: Request) -> None:
+    await _midway(client)
+    await client.event(b'{"choices": [{"index')
+    await client.say(b"0\r\n\r\n")
+
+
+@fault
+async def no_end(client: Client, request: Request) -> None:
+    """Ends without saying why, as a server does whose worker died."""
+    await _midway(client)
+    await client.say(b"0\r\n\r\n")
+
+
+@fault
+async def never_ending(client: Client, request: Request) -> None:
+    await _midway(client)
+    while True:
+        await client.event(piece(" and"))
+        await asyncio.sleep(0.05)
+
+
+class Engine:
+    """Counts what it works on."""
+
+    def __init__(self) -> None:
+        self.running = 0
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answers one request after the other until the client leaves."""
+        client = Client(reader, writer)
+        try:
+            while (request := await read_request(reader)) is not None:
+                if await self._left_before_the_end(client, request) or writer.is_closing():
+                    return
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return
+        finally:
+            writer.close()
+
+    async def _left_before_the_end(self, client: Client, request: Request) -> bool:
+        answer = asyncio.ensure_future(self._answer(client, request))
+        left = asyncio.ensure_future(client.leaves())
+        try:
+            await asyncio.wait([answer, left], return_when=asyncio.FIRST_COMPLETED)
+            if left.done() and not answer.done():
+                return True
+            await answer
+            return False
+        finally:
+            for task in (answer, left):
+                task.cancel()
+            await asyncio.gather(answer, left, return_exceptions=True)
+
+    async def _answer(self, client: Client, request: Request) -> None:
+        if b" /running " in request.line:
+            await client.reply(json.dumps({"running": self.running}).encode())
+        elif b" /v1/models " in request.line:
+            await client.reply(b'{"object": "list", "data": [{"id": "tiny", "object": "model"}]}')
+        elif b" /v1/chat/completions " not in request.line:
+            await client.reply(b'{"error": {"message": "no such path"}}', "404 Not Found")
+        else:
+            self.running += 1
+            try:
+                await FAULTS.get(request.order("fault"), well)(client, request)
+            finally:
+                self.running -= 1
+
+
+async def read_request(reader: asyncio.StreamReader) -> Request | None:
+    """One request, whole; nothing where the client has left."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    length = _LENGTH.search(head)
+    body = await reader.readexactly(int(length[1])) if length else b""
+    return Request(head[: head.find(b"\r\n")], body)
+
+
+async def serve(port: int) -> None:
+    server = await asyncio.start_server(Engine().converse, "127.0.0.1", port, limit=2**22, backlog=256)
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(int(sys.argv[1])))
