@@ -96,12 +96,12 @@ def create_app(
                 await gate.open()
             if cache is not None:
                 await cache.open()
-            if allowance is not None:
-                await allowance.open()
             if traffic is not None:
                 await traffic.open()
             await catalog.refresh()
             _check_names(catalog)
+            if allowance is not None:
+                await allowance.open({*catalog.models, *exposed.names})
             keeper: asyncio.Task[None] | None = None
             try:
                 if exposed.on_local_engine:

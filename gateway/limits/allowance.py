@@ -6,8 +6,9 @@ estimate is replaced by the truth.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -15,13 +16,15 @@ from typing import Protocol
 from engine.settings_limits import EVERY_MODEL
 from gateway.errand import Errand
 from gateway.errors import Header, LimitsUncounted, PriceUnknown
-from gateway.limits.calendar import Calendar
+from gateway.limits.calendar import Calendar, Today
 from gateway.limits.ceilings import Ceiling, Quota, ceilings
 from gateway.limits.counting import Change, Claim, CountersGone, Counting
-from gateway.limits.demand import Demand, Estimates
-from gateway.limits.telling import Answered, refusal, standing_headers, too_large
+from gateway.limits.demand import NOTHING, Demand, Estimates
+from gateway.limits.telling import refusal, standing_headers, too_large
 from gateway.metrics import Metrics
 from gateway.visit import Visit
+
+_log = logging.getLogger(__name__)
 
 
 class Holder(Protocol):
@@ -86,22 +89,18 @@ class Allowance:
         if not limits:
             return None
         demand = self._estimates.of(errand, size)
-        if demand.usd is None and (priceless := next((it for it in limits if it.of_money), None)):
-            raise _price_unknown(priceless, model)
         today = self._calendar.at(self._now())
-        claims = [ceiling.claim(demand, today) for ceiling in limits]
-        self._refuse_larger_than_the_limit(limits, claims, model)
+        claims = self._claims(limits, demand, today, model)
         try:
             reserved = await self._counting.reserve(errand.id, claims)
         except CountersGone as error:
             self._run_uncounted(model, error)
-            return Grant(limits, claims, Demand(0, 0.0), self._now())
-        answered = [Answered(*each) for each in zip(limits, claims, reserved.standings, strict=True)]
+            return Grant(limits, [limit.claim(NOTHING, today) for limit in limits], NOTHING, self._now())
         if not reserved.granted:
-            ceiling, told = refusal(answered, model)
+            ceiling, told = refusal(limits, claims, reserved.standings, model)
             self._count(ceiling, model)
             raise told
-        return Grant(limits, claims, demand, reserved.at, standing_headers(answered))
+        return Grant(limits, claims, demand, reserved.at, standing_headers(limits, reserved.standings))
 
     def finished(self, visit: Visit) -> None:
         grant, errand = visit.grant, visit.errand
@@ -109,16 +108,20 @@ class Allowance:
             return
         took = self._estimates.settled(errand, grant.demand, visit.status)
         changes = [
-            Change(claim, ceiling.amount(took) - ceiling.amount(grant.demand), grant.at)
+            Change(claim, ceiling.amount(took) - claim.amount, grant.at)
             for ceiling, claim in zip(grant.ceilings, grant.claims, strict=True)
+            if ceiling.name != "requests"
         ]
-        # A seat is freed and money is paid by being named; a rate only where it took another amount.
-        changes = [it for it in changes if it.amount or it.claim.kind != "rate"]
         if changes:
             self._counting.settle(errand.id, changes)
 
-    async def open(self) -> None:
-        """Raises StartFailed."""
+    async def open(self, models: Collection[str]) -> None:
+        """Readies it; a limit of none of the models that are served may be meant for another. Raises
+        StartFailed.
+        """
+        known = {EVERY_MODEL, *(model.partition("@")[0] for model in models), *models}
+        for name in self._quotas.keys() - known:
+            _log.warning("the limits of %r limit nothing: no such model is served now", name)
         today = self._calendar.at(self._now())
         await self._counting.open([window.name for window in today])
 
@@ -130,13 +133,17 @@ class Allowance:
         of_model = self._ceilings("model", model, quota) if quota is not None else ()
         return of_model if holder is None else self._ceilings("key", holder.id, holder.limits) + of_model
 
-    def _refuse_larger_than_the_limit(
-        self, limits: Sequence[Ceiling], claims: Sequence[Claim], model: str
-    ) -> None:
-        for ceiling, claim in zip(limits, claims, strict=True):
+    def _claims(self, limits: Sequence[Ceiling], demand: Demand, today: Today, model: str) -> list[Claim]:
+        claims = []
+        for ceiling in limits:
+            claim = ceiling.claim(demand, today)
+            if claim.kind == "budget" and demand.usd is None:
+                raise _price_unknown(ceiling, model)
             if claim.kind == "rate" and claim.amount > claim.limit:
                 self._count(ceiling, model)
                 raise too_large(ceiling, claim, model)
+            claims.append(claim)
+        return claims
 
     def _count(self, ceiling: Ceiling, model: str) -> None:
         self._limited.labels(model, ceiling.name, ceiling.scope).inc()

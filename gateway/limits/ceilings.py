@@ -41,24 +41,20 @@ class Ceiling(NamedTuple):
 
     name: Name
     scope: Scope
+    kind: Kind
     counter: str
     limit: float
 
-    @property
-    def of_money(self) -> bool:
-        return _KINDS[self.name] == "budget"
-
     def claim(self, demand: Demand, today: Today) -> Claim:
-        amount = self.amount(demand)
-        if not self.of_money:
-            return Claim(self.counter, _KINDS[self.name], self.limit, amount)
+        if self.kind != "budget":
+            return Claim(self.counter, self.kind, self.limit, self.amount(demand))
         window = today.day if self.name == "usd_per_day" else today.month
-        return Claim(self.counter, "budget", self.limit, amount, window.name, window.ends)
+        return Claim(self.counter, "budget", self.limit, self.amount(demand), window.name, window.ends)
 
     def amount(self, demand: Demand) -> float:
         if self.name == "tokens":
             return demand.tokens
-        return (demand.usd or 0.0) if self.of_money else 1
+        return (demand.usd or 0.0) if self.kind == "budget" else 1
 
 
 def ceilings(scope: Scope, subject: str, quota: Quota) -> tuple[Ceiling, ...]:
@@ -71,7 +67,7 @@ def ceilings(scope: Scope, subject: str, quota: Quota) -> tuple[Ceiling, ...]:
         "usd_per_month": quota.usd_per_month,
     }
     return tuple(
-        Ceiling(name, scope, f"{scope}:{subject}:{name}", limit)
+        Ceiling(name, scope, _KINDS[name], f"{scope}:{subject}:{name}", limit)
         for name, limit in limits.items()
         if limit is not None
     )

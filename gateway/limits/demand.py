@@ -23,6 +23,9 @@ class Demand(NamedTuple):
     usd: float | None
 
 
+NOTHING = Demand(0, 0.0)
+
+
 class Estimates:
     """Foresees requests by their size and what their model may write; those of engines priced by the hour by
     how long earlier ones took.
@@ -57,7 +60,7 @@ def taken(student: MeteredStudent, estimate: Demand, status: int) -> Demand:
     more, because nothing that may have been paid counts as nothing.
     """
     if not student.calls:
-        return Demand(0, 0.0)
+        return NOTHING
     counted, usd = student.tokens, student.usd
     usage = Usage(counted.prompt, counted.completion, counted.cached) if counted is not None else Usage(0, 0)
     least = Demand(usage.prompt_tokens + usage.completion_tokens, _known_usd(student, usage))

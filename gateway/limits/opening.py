@@ -5,6 +5,7 @@ Neither Redis nor SQLAlchemy is imported where it isn't needed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from engine.settings import Settings
@@ -14,12 +15,16 @@ from gateway.limits.in_process import InProcess
 from gateway.metrics import Metrics
 from gateway.stores.opening import Stores
 
+_log = logging.getLogger(__name__)
+
 
 class Apart:
     """Workers that can't count together: whatever is limited is refused, because no limit would hold."""
 
     async def open(self, windows: Sequence[str]) -> None:
-        """There is nothing to count with."""
+        _log.warning(
+            "keys with limits are refused: several workers can't count together without gateway.redis"
+        )
 
     async def reserve(self, id: str, claims: Sequence[Claim]) -> Reservation:
         raise CountersGone(

@@ -20,41 +20,48 @@ _ON: dict[Name, str] = {
 _PER: dict[Name, str] = {"usd_per_day": "day", "usd_per_month": "month"}
 
 
-class Answered(NamedTuple):
-    """One limit, what a request claimed of it, and how it stands."""
-
-    ceiling: Ceiling
-    claim: Claim
-    standing: Standing
+class _Words(NamedTuple):
+    limit: bytes
+    left: bytes
+    reset: bytes
 
 
-def standing_headers(answered: Sequence[Answered]) -> list[Header]:
+def _words(name: Name) -> _Words:
+    return _Words(*(f"x-ratelimit-{word}-{name}".encode() for word in ("limit", "remaining", "reset")))
+
+
+_HEADERS: dict[Name, _Words] = {"requests": _words("requests"), "tokens": _words("tokens")}
+
+
+def standing_headers(limits: Sequence[Ceiling], standings: Sequence[Standing]) -> list[Header]:
     """How requests and tokens per minute stand; where the key and the model have a limit, the shorter one."""
     headers: list[Header] = []
-    names: tuple[Name, ...] = ("requests", "tokens")
-    for name in names:
-        those = [each for each in answered if each.ceiling.name == name]
+    for name, words in _HEADERS.items():
+        those = [
+            (it.left, limit.limit) for limit, it in zip(limits, standings, strict=True) if limit.name == name
+        ]
         if those:
-            shortest = min(those, key=lambda each: each.standing.left)
-            limit, left = shortest.claim.limit, shortest.standing.left
+            left, limit = min(those)
             until_full = duration((limit - left) * MINUTE / limit)
-            headers += [
-                (f"x-ratelimit-limit-{name}".encode(), b"%d" % limit),
-                (f"x-ratelimit-remaining-{name}".encode(), b"%d" % max(left, 0.0)),
-                (f"x-ratelimit-reset-{name}".encode(), until_full.encode()),
-            ]
+            headers += (
+                (words.limit, b"%d" % limit),
+                (words.left, b"%d" % max(left, 0.0)),
+                (words.reset, until_full.encode()),
+            )
     return headers
 
 
-def refusal(answered: Sequence[Answered], model: str) -> tuple[Ceiling, GatewayError]:
+def refusal(
+    limits: Sequence[Ceiling], claims: Sequence[Claim], standings: Sequence[Standing], model: str
+) -> tuple[Ceiling, GatewayError]:
     """The limit that refused, the one for longest if there are several, and what it is told as."""
-    refused = [each for each in answered if not each.standing.granted]
-    last = max(refused, key=lambda each: (each.ceiling.of_money, each.standing.seconds))
-    ceiling, standing = last.ceiling, last.standing
-    if ceiling.of_money:
+    asked = zip(limits, claims, standings, strict=True)
+    refused = [each for each in asked if not each[2].granted]
+    ceiling, claim, standing = max(refused, key=lambda each: (each[0].kind == "budget", each[2].seconds))
+    if ceiling.kind == "budget":
         return ceiling, QuotaSpent(_spent(ceiling, model, standing), standing.seconds)
-    told = f"{_reached(last, model)} Please try again in {duration(standing.seconds)}."
-    return ceiling, RateLimited(told, _short(ceiling), standing.seconds, standing_headers(answered))
+    told = f"{_reached(ceiling, claim, standing, model)} Please try again in {duration(standing.seconds)}."
+    return ceiling, RateLimited(told, _short(ceiling), standing.seconds, standing_headers(limits, standings))
 
 
 def too_large(ceiling: Ceiling, claim: Claim, model: str) -> RateLimited:
@@ -80,11 +87,10 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{shown}" if minutes else shown
 
 
-def _reached(answered: Answered, model: str) -> str:
-    limit, left = answered.claim.limit, answered.standing.left
+def _reached(ceiling: Ceiling, claim: Claim, standing: Standing, model: str) -> str:
     return (
-        f"Rate limit reached for {_whom(answered.ceiling, model)} on {_ON[answered.ceiling.name]}: "
-        f"Limit {limit:.0f}, Used {limit - left:.0f}, Requested {answered.claim.amount:.0f}."
+        f"Rate limit reached for {_whom(ceiling, model)} on {_ON[ceiling.name]}: Limit {claim.limit:.0f}, "
+        f"Used {claim.limit - standing.left:.0f}, Requested {claim.amount:.0f}."
     )
 
 
