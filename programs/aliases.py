@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from programs.canary import end_canary
 from programs.errors import ReleaseInvalid, ReleaseNotFound
 from programs.program_folder import alone, replace_file
 
@@ -65,7 +66,10 @@ def read_aliases(program_folder: Path) -> Aliases:
 
 
 def move_alias(program_folder: Path, alias: Alias, version: str, reason: str) -> Aliases:
-    """Points an alias at a version that is there; does nothing when it already is."""
+    """Points an alias at a version that is there; does nothing when it already is.
+
+    A canary ends when the champion moves.
+    """
     if not _VERSION.fullmatch(version) or not (program_folder / version).is_dir():
         raise ReleaseNotFound(f"{program_folder.name!r} has no release {version!r}")
     path = program_folder / "aliases.json"
@@ -74,6 +78,8 @@ def move_alias(program_folder: Path, alias: Alias, version: str, reason: str) ->
         previous = getattr(old, alias)
         if previous == version:
             return old
+        if alias == "champion":
+            end_canary(program_folder)
         move = Move(alias, version, previous, datetime.now(UTC).isoformat(timespec="seconds"), reason)
         new = Aliases(**{**asdict(old), alias: version, "moves": (*old.moves, move)})
         replace_file(path, json.dumps(asdict(new), indent=2))

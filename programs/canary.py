@@ -128,6 +128,25 @@ def stop_canary(program_folder: Path) -> Canary | None:
         return _write(program_folder, replace(old, weight=0.0))
 
 
+def end_canary(program_folder: Path) -> None:
+    """Stops the canary because there is another champion, whose rival it never was.
+
+    Otherwise one that was promoted would begin again when the former champion comes back, of all moments.
+    """
+    path = program_folder / FILE
+    if not path.exists():
+        return
+    with alone(path):
+        try:
+            old = read_canary(program_folder)
+        except ReleaseInvalid:
+            # Nobody may be kept from moving the champion by it.
+            path.unlink()
+            return
+        if old is not None and old.weight:
+            _write(program_folder, replace(old, weight=0.0))
+
+
 def roll_back_canary(program_folder: Path, seen: Canary, guard: GuardName, reason: str) -> bool:
     """Stops the canary that was `seen` running and keeps why; False where it runs no more.
 

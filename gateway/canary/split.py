@@ -35,7 +35,7 @@ class Split:
 
 def who_asks(visit: Visit) -> bytes:
     """What stays the same over a caller's requests: its key and its session, as far as there are any."""
-    session = _session(visit.headers)
+    session = _session(visit.own)
     if visit.caller is None and session is None:
         return os.urandom(16)
     key = b"" if visit.caller is None else visit.caller.id.encode()
@@ -48,6 +48,6 @@ def place_of(version: str, who: bytes) -> float:
     return (int.from_bytes(digest) >> 11) / (1 << 53)
 
 
-def _session(headers: Sequence[Header]) -> bytes | None:
-    found = next((value for name, value in headers if name == _SESSION), None)
+def _session(own: Sequence[Header]) -> bytes | None:
+    found = next((value for name, value in own if name == _SESSION), None)
     return found[:_LONGEST_SESSION] if found else None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from programs.aliases import move_alias
 from programs.canary import (
     FILE,
     Canary,
@@ -76,6 +77,24 @@ def test_a_canary_that_began_anew_is_not_ended_by_who_saw_the_former_one(folder:
     assert not roll_back_canary(folder, seen, "errors", "too many")
     now = read_canary(folder)
     assert now is not None and now.weight == 10
+
+
+def test_another_champion_ends_the_canary_for_good(folder: Path) -> None:
+    move_alias(folder, "champion", OLD, "first")
+    set_canary(folder, NEW, 10, GUARDS)
+    move_alias(folder, "candidate", NEW, "built")
+    running = read_canary(folder)
+    assert running is not None and running.weight == 10
+    move_alias(folder, "champion", NEW, "promoted")
+    move_alias(folder, "champion", OLD, "rolled back")
+    ended = read_canary(folder)
+    assert ended is not None and ended.weight == 0
+
+
+def test_a_damaged_canary_keeps_nobody_from_moving_the_champion(folder: Path) -> None:
+    (folder / FILE).write_text("{")
+    assert move_alias(folder, "champion", OLD, "first").champion == OLD
+    assert read_canary(folder) is None
 
 
 @pytest.mark.parametrize("version", ["cafecafecafe", "../sum/0123456789ab", ""])

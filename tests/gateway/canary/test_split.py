@@ -15,7 +15,7 @@ CALLERS = [f"key-{number}".encode() for number in range(4_000)]
 
 def visit(session: bytes | None = None, caller: str | None = None) -> Visit:
     headers: list[Header] = [] if session is None else [(b"x-smallforge-session", session)]
-    return Visit("/", headers, 0.0, caller=None if caller is None else Caller(caller, "a name"))
+    return Visit("/", headers, 0.0, own=headers, caller=None if caller is None else Caller(caller, "a name"))
 
 
 @pytest.mark.parametrize("weight", [0.01, 0.1, 0.5, 0.99])
