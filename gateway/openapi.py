@@ -25,22 +25,24 @@ class Told(NamedTuple):
 
 
 _TOLD = {
-    "/v1/models": Told("ModelList"),
-    "/v1/models/{model}": Told("Model", (404,)),
-    "/api/v0/models": Told("LMStudioModelList"),
-    "/api/v0/models/{model}": Told("LMStudioModel", (404,)),
+    "/v1/models": Told("ModelList", (401, 503)),
+    "/v1/models/{model}": Told("Model", (401, 404, 503)),
+    "/api/v0/models": Told("LMStudioModelList", (401, 503)),
+    "/api/v0/models/{model}": Told("LMStudioModel", (401, 404, 503)),
     "/healthz": Told("Health"),
     "/readyz": Told("Readiness", (503,), "Readiness"),
 }
 _FAILURES = {
     400: "The request can't be served as it is",
+    401: "No API key, or one that does not hold",
+    402: "Another step would go past the request's own ceiling",
     404: "No such model, or no such response of this client's",
     413: "The body is too large",
     429: "The engine is at its limit; `retry-after` says for how long",
     500: "The gateway failed",
     502: "The engine failed, or its reply is not what the program gives",
     503: "Not ready, or the model can't be served now",
-    504: "The engine took too long",
+    504: "The engine took too long, or the request's own deadline passed",
 }
 _CHAT = {"model": "arithmetic", "messages": [{"role": "user", "content": "What is six times seven?"}]}
 
