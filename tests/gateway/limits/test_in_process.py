@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.limits.counting import MINUTE, Change
@@ -24,14 +24,20 @@ async def test_in_one_process(scenario: Callable[[Place], Awaitable[None]]) -> N
 
 
 REQUESTS = st.lists(
-    st.tuples(st.floats(0, 90), st.integers(1, LIMIT), st.integers(0, LIMIT), st.floats(0, 120)),
-    max_size=30,
+    st.tuples(
+        st.sampled_from([0.0, 0.5, 20.0, 61.0]),
+        st.sampled_from([1, 20, LIMIT]),
+        st.sampled_from([0, 10, LIMIT]),
+        st.sampled_from([0.0, 0.7, 59.0, 70.0]),
+    ),
+    max_size=12,
 )
 """Seconds after the one before, tokens reserved, of them used, and seconds it runs."""
 
 
 @given(REQUESTS)
-@settings(max_examples=80, deadline=None)
+@example([(0.0, LIMIT, 0, 70.0), (61.0, LIMIT, LIMIT, 0.0), (20.0, LIMIT, LIMIT, 0.0)])
+@settings(max_examples=200, deadline=None)
 def test_over_any_time_no_more_is_used_than_the_limit_and_one_minutes_worth(
     requests: list[tuple[float, int, int, float]],
 ) -> None:
