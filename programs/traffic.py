@@ -52,5 +52,5 @@ feedback = Table(
     Column("at", Double, nullable=False),
     Column("key_id", Text),
     Column("value", Text, nullable=False),  # a number, a text, or outputs by name
-    Column("comment", Text),
+    Column("comment", Text),  # a text
 )

@@ -90,7 +90,7 @@ class FeedbackDesk:
         redaction, value = self.log.redaction, given.value
         if given.kind == "correction":
             value = redaction.of(as_outputs(value, found.answer, self._outputs(found.release)))
-        comment = None if given.comment is None else redaction.of_text(given.comment)
+        comment = None if given.comment is None else write_json(redaction.of_text(given.comment)).decode()
         return Said(given.response_id, given.kind, write_json(value).decode(), comment, found.key_id)
 
     def _outputs(self, release: str) -> Sequence[Field] | None:

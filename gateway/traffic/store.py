@@ -46,7 +46,7 @@ class Answered(NamedTuple):
 
 
 class Said(NamedTuple):
-    """One piece of feedback; `value` is JSON."""
+    """One piece of feedback; `value` and `comment` are JSON, because PostgreSQL does not take all texts."""
 
     response_id: str
     kind: FeedbackKind

@@ -13,6 +13,7 @@ from gateway.traffic.entry import Entry
 from programs.traffic import feedback, traffic
 
 RELEASE = "quiz@0123456789ab"
+_JSON = ("inputs", "outputs", "steps", "reasoning", "value", "comment")
 
 
 def an_entry(response_id: str = "chatcmpl-1", *, days_old: float = 0.0, **changes: Any) -> Entry:
@@ -52,7 +53,10 @@ def kept(path: Path) -> list[dict[str, Any]]:
 def said(path: Path) -> list[dict[str, Any]]:
     """The feedback in the database by kind, its values read."""
     found = _rows(path, sa.select(feedback).order_by(feedback.c.response_id, feedback.c.kind))
-    return [{**row, "value": orjson.loads(row["value"])} for row in found]
+    return [
+        {**row, **{name: row[name] and orjson.loads(row[name]) for name in ("value", "comment")}}
+        for row in found
+    ]
 
 
 def _rows(path: Path, wanted: sa.Select[Any]) -> list[dict[str, Any]]:
@@ -65,4 +69,4 @@ def _rows(path: Path, wanted: sa.Select[Any]) -> list[dict[str, Any]]:
 
 
 def _read(name: str, value: Any) -> Any:
-    return orjson.loads(value) if name in ("inputs", "outputs", "steps", "reasoning") and value else value
+    return orjson.loads(value) if name in _JSON and value else value

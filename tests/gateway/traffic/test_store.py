@@ -55,7 +55,7 @@ async def test_feedback_of_a_kind_takes_the_place_of_what_was_said_before(
     await store.add(rows("a"))
     assert not await store.say(Said("a", "score", "1", None, "k1"))
     assert not await store.say(Said("a", "label", '"good"', None, "k1"))
-    assert await store.say(Said("a", "score", "0.5", "not so good", "k1"))
+    assert await store.say(Said("a", "score", "0.5", '"not so good"', "k1"))
     found = [(one["kind"], one["value"], one["comment"]) for one in said(tmp_path / "gateway.db")]
     assert found == [("label", "good", None), ("score", 0.5, "not so good")]
 
