@@ -44,6 +44,7 @@ READS_ENVIRONMENT: dict[str, str] = {
     "programs/data.py": "SMALLFORGE_DATA, for a benchmark's own examples()",
     "programs/retrieval.py": "SMALLFORGE_RETRIEVER, which a program's own make_module() opens",
     "programs/embedding_endpoint.py": "the key of a program's own embedder, which only the program names",
+    "compiler/service/places.py": "a build is a process of its own: it gets the server's environment",
     "compiler/tracking/mlflow_store.py": "MLflow takes its own settings from nowhere else",
     "engine/keeper.py": "a process of its own; hands its environment on to the engine it keeps",
     "engine/hub_cache.py": "Hugging Face's own variables say where its tools keep models",

@@ -40,7 +40,8 @@ class Dispatch:
         """Runs jobs until the block ends; those that run then go on without this server."""
         folder = self.shelf.state / "waiting"
         folder.mkdir(parents=True, exist_ok=True)
-        self._line = SQLiteAckQueue(str(folder), serializer=as_json)
+        # Used in this thread alone; but it closes itself again when it is collected, in whichever.
+        self._line = SQLiteAckQueue(str(folder), serializer=as_json, multithreading=True)
         self._line.clear_acked_data(keep_latest=0)
         async with asyncio.TaskGroup() as group:
             workers = [group.create_task(self._work(self._line)) for _ in range(at_once)]
@@ -134,10 +135,12 @@ class Dispatch:
             job = self._start(job)
         while self._alive(job):  # noqa: ASYNC110 - it may be another server's child, of whose end nothing tells
             await asyncio.sleep(_LOOK)
-        job = self.shelf.read(job.id)
-        if job.cancelled and self.shelf.progress(job.id).ended is None:
-            job = self.shelf.end(job, "Cancelled before anything was asked.")
-        self.shelf.write(replace(job, wanted="nothing"))
+        now = self.shelf.read(job.id)
+        if not now.started or now.process != job.process:
+            return  # somebody was quick to resume it, which is a run of its own
+        if now.cancelled and self.shelf.progress(job.id).ended is None:
+            now = self.shelf.end(now, "Cancelled before anything was asked.")
+        self.shelf.write(replace(now, wanted="nothing"))
         _log.info("job %s is %s", job.id, self.standing(job.id).state)
 
     def _start(self, job: Job) -> Job:

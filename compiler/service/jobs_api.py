@@ -17,7 +17,7 @@ from compiler.events import BuildResult
 from compiler.request import DEFAULT_OPTIMIZER
 from compiler.service.errors import JobBusy
 from compiler.service.jobs import Standing
-from compiler.service.office import Office, TheOffice
+from compiler.service.office import KnownJob, Office, TheOffice
 from compiler.service.orders import Order, command_of
 
 routes = APIRouter(prefix="/api/jobs", tags=["jobs"])
@@ -127,10 +127,9 @@ async def show_result(job_id: str, office: TheOffice) -> dict[str, Any]:
 
 @routes.get("/{job_id}/events", response_class=EventSourceResponse)
 async def follow_job(
-    job_id: str, office: TheOffice, last_event_id: Annotated[int, Header(ge=0)] = 0
+    job_id: KnownJob, office: TheOffice, last_event_id: Annotated[int, Header(ge=0)] = 0
 ) -> AsyncIterator[ServerSentEvent]:
     """The build's own events from the beginning, or from the id of the last one that was received."""
-    office.dispatch.standing(job_id)
     path, offset = office.dispatch.shelf.events(job_id), last_event_id
     while True:
         over = not office.dispatch.standing(job_id).under_way

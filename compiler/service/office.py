@@ -33,3 +33,11 @@ def _office(request: Request) -> Office:
 
 TheOffice = Annotated[Office, Depends(_office)]
 """A parameter of a handler."""
+
+
+def _known_job(job_id: str, office: TheOffice) -> str:
+    return office.dispatch.standing(job_id).job.id
+
+
+KnownJob = Annotated[str, Depends(_known_job)]
+"""The id of a job that there is: of a stream it has to be known before its first byte."""

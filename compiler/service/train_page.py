@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel
 
 from compiler.optimizers.table import OPTIMIZERS, make_optimizer
 from compiler.report.charts import search_progress
@@ -18,7 +19,7 @@ from compiler.request import DEFAULT_OPTIMIZER
 from compiler.service.errors import RequestInvalid
 from compiler.service.jobs import Standing
 from compiler.service.jobs_api import Asked, order_of
-from compiler.service.office import Office, TheOffice
+from compiler.service.office import KnownJob, Office, TheOffice
 from compiler.service.orders import called, command_of
 from compiler.service.pages import GUARDED, fragment, render
 from compiler.service.progress import Progress
@@ -69,24 +70,27 @@ async def rows(
     return HTMLResponse(shown, 422 if checked.mistakes else 200, GUARDED)
 
 
+class OrderForm(BaseModel):
+    """The second step of the page; what is left empty is left open."""
+
+    program: str
+    optimizer: str = DEFAULT_OPTIMIZER
+    student: str = ""
+    teacher: str = ""
+    data: str = ""
+    ceiling: str = ""
+
+
 @routes.post("/train")
-async def order(
-    office: TheOffice,
-    program: Annotated[str, Form()],
-    optimizer: Annotated[str, Form()] = DEFAULT_OPTIMIZER,
-    student: Annotated[str, Form()] = "",
-    teacher: Annotated[str, Form()] = "",
-    data: Annotated[str, Form()] = "",
-    ceiling: Annotated[str, Form()] = "",
-) -> Response:
+async def order(office: TheOffice, form: Annotated[OrderForm, Form()]) -> Response:
     """A job that asks the first questions and tells what the build will take; it begins by a second step."""
     asked = Asked(
-        program=program,
-        optimizer=optimizer,
-        student=student or None,
-        teacher=teacher or None,
-        data=data or None,
-        max_usd=_usd(ceiling),
+        program=form.program,
+        optimizer=form.optimizer,
+        student=form.student or None,
+        teacher=form.teacher or None,
+        data=form.data or None,
+        max_usd=_usd(form.ceiling),
     )
     make_optimizer(asked.optimizer, asked.arguments)
     standing = office.dispatch.add(order_of(asked, office), "console", estimate=True)
@@ -113,7 +117,7 @@ async def change(office: TheOffice, job_id: str, verb: str) -> Response:
 
 
 @routes.get("/jobs/{job_id}/live", response_class=EventSourceResponse)
-async def live(job_id: str, office: TheOffice) -> AsyncIterator[ServerSentEvent]:
+async def live(job_id: KnownJob, office: TheOffice) -> AsyncIterator[ServerSentEvent]:
     """The pieces of the job's page that have changed; the last event says that it is over."""
     sent: dict[str, str] = {}
     drawn_at, drawn_of, began = 0.0, -1, office.dispatch.standing(job_id).state
