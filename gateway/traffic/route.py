@@ -88,7 +88,9 @@ class FeedbackDesk:
     def _said(self, given: Feedback, found: Answered) -> Said:
         """What is kept of it: like a request it is redacted before it is written. Raises RequestInvalid."""
         redaction, value = self.log.redaction, given.value
-        if given.kind == "correction":
+        if given.kind == "label":
+            value = redaction.of_text(value)
+        elif given.kind == "correction":
             value = redaction.of(as_outputs(value, found.answer, self._outputs(found.release)))
         comment = None if given.comment is None else write_json(redaction.of_text(given.comment)).decode()
         return Said(given.response_id, given.kind, write_json(value).decode(), comment, found.key_id)

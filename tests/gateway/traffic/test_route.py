@@ -81,6 +81,14 @@ def test_what_is_no_feedback_is_400_and_too_much_is_413(logged: Logged) -> None:
     assert large.status_code == 413
 
 
+def test_openais_own_client_gives_feedback_too(logged: Logged) -> None:
+    body = {"response_id": answered(logged), "label": "sk-canary-0123456789abcdef"}
+    with logged.client() as client:
+        told: Any = client.post("/feedback", body=body, cast_to=object)
+    assert told["kind"] == "label"
+    assert given(logged, body["response_id"])["label"] == ("[secret]", None)
+
+
 def test_a_failed_request_can_be_corrected_by_its_id(logged: Logged, upstream: Upstream) -> None:
     upstream.script = Script(text="no fields at all")
     failed = httpx.post(f"{logged.gateway.url}/v1/chat/completions", json={"model": "quiz", "messages": ASK})
