@@ -17,8 +17,9 @@ import uvicorn
 from engine.client import EngineClient
 from engine.fingerprint import take_fingerprint
 from engine.settings import Settings, read_settings
-from gateway.app import Intervals, create_app
+from gateway.app import create_app
 from gateway.metrics import Metrics
+from gateway.parts import Intervals
 from gateway.server import TellingProtocol
 from programs.aliases import Alias, move_alias
 from programs.ensemble import Ensemble, ensemble_as_dict
