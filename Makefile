@@ -63,7 +63,7 @@ engine-ready: install
 
 .PHONY: test
 test: install engine-ready clients ## Run the unit and the integration tier, the latter on the real engine
-	@for program in chromium curl nginx; do command -v $$program >/dev/null || \
+	@for program in chromium curl nginx prometheus; do command -v $$program >/dev/null || \
 		echo "Left out: tests that need $$program, which is not installed" >&2; done
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 	@$(BIN)/python -m pytest -m integration tests/integration $(ARGS)
@@ -77,10 +77,11 @@ integration: install engine-ready clients ## Run the tests on real vLLM with the
 	@$(BIN)/python -m pytest -m integration tests/integration $(ARGS)
 
 .PHONY: check
-check: install ## Format, lint and types, tests included
+check: install ## Format, lint and types, tests included, and an audit of the locks
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python deploy/audit.py
 
 .PHONY: format
 format: install ## Let ruff format and sort what it can
@@ -91,6 +92,16 @@ format: install ## Let ruff format and sort what it can
 wheel: install ## Build the wheel, the bundled student in it
 	@$(BIN)/python -m hatchling build -t wheel
 
+.PHONY: sbom
+sbom: install ## Write what the gateway's image is made of to build/gateway.cdx.json (CycloneDX)
+	@mkdir -p build
+	@$(BIN)/python -W ignore -m cyclonedx_py requirements requirements/gateway.txt --pyproject pyproject.toml \
+		--output-reproducible --of JSON -o build/gateway.cdx.json
+
+.PHONY: image
+image: sbom ## Build the gateway's image, its bill of materials in it (needs docker)
+	@docker build -t smallforge-gateway $(ARGS) .
+
 .PHONY: lock
 lock: ## Resolve requirements/*.txt anew (needs `uv` on the PATH)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 2; }
@@ -98,6 +109,7 @@ lock: ## Resolve requirements/*.txt anew (needs `uv` on the PATH)
 	@$(COMPILE) -c requirements/dev.txt --extra compiler -o requirements/compiler.txt
 	@$(COMPILE) -c requirements/dev.txt --extra hosted -o requirements/hosted.txt
 	@$(COMPILE) -c requirements/dev.txt -o requirements/base.txt
+	@$(COMPILE) -c requirements/dev.txt --extra stores --extra telemetry -o requirements/gateway.txt
 	@$(RESOLVE) --group clients -o requirements/clients.txt
 
 RESOLVE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
