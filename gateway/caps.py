@@ -9,8 +9,16 @@ from engine.settings_access import CapSettings
 from gateway.errors import RequestInvalid
 from gateway.protocol import read_object
 
-_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-_ANSWERS = ("n", "best_of")
+_CAPPED = {
+    "messages": "messages",
+    "n": "n",
+    "best_of": "n",
+    "stop": "stop",
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+}
+"""Field -> the cap that holds for it."""
 
 
 def read_request(data: bytes, caps: CapSettings) -> dict[str, Any]:
@@ -21,21 +29,17 @@ def read_request(data: bytes, caps: CapSettings) -> dict[str, Any]:
         raise RequestInvalid(
             f"The body has lists and objects more than {caps.depth} within each other.", code="body_too_deep"
         )
-    _check_numbers(body, _ANSWERS, caps.n)
-    _check_numbers(body, _TOKENS, caps.max_tokens)
-    for name, most in (("messages", caps.messages), ("stop", caps.stop)):
-        value = body.get(name)
-        if isinstance(value, list) and len(value) > most:
-            raise RequestInvalid(f"{name!r} may hold at most {most} here.", param=name, code="invalid_value")
+    for name in _CAPPED.keys() & body.keys():
+        _check(name, body[name], getattr(caps, _CAPPED[name]))
     return body
 
 
-def _check_numbers(body: Mapping[str, Any], names: tuple[str, ...], most: int) -> None:
-    for name in names:
-        value = body.get(name)
-        # What is no number at all is told by whoever reads it.
-        if isinstance(value, int) and value > most:
-            raise RequestInvalid(f"{name!r} may be at most {most} here.", param=name, code="invalid_value")
+def _check(name: str, value: Any, most: int) -> None:
+    """What is neither a number nor a list is told by whoever reads it."""
+    if isinstance(value, int) and value > most:
+        raise RequestInvalid(f"{name!r} may be at most {most} here.", param=name, code="invalid_value")
+    if isinstance(value, list) and len(value) > most:
+        raise RequestInvalid(f"{name!r} may hold at most {most} here.", param=name, code="invalid_value")
 
 
 def _is_deeper(body: Mapping[str, Any], most: int) -> bool:

@@ -25,13 +25,12 @@ from gateway.response_events import ResponseEvents
 from gateway.responses import ResponseObject
 from gateway.responses_request import Repeated, in_responses_words, read_responses_request
 from gateway.streaming import Chunks, Writer, stream
+from gateway.terms import TRACE
 from gateway.visit import Visit
 from programs.execution import Outcome
 
 if TYPE_CHECKING:
     from gateway.cache.cache import ResponseCache
-
-_TRACE = b"x-smallforge-trace"
 
 
 class Speech(Protocol):
@@ -186,7 +185,7 @@ class Programs:
 
     def _trace(self, headers: Sequence[Header]) -> Trace | None:
         """Where the steps go, if the request asks for them. Raises RequestInvalid."""
-        asked = next((value for name, value in headers if name == _TRACE), b"0")
+        asked = next((value for name, value in headers if name == TRACE), b"0")
         if asked not in (b"0", b"1"):
-            raise RequestInvalid(f"The header {_TRACE.decode()!r} must be 1, or not be sent.")
+            raise RequestInvalid(f"The header {TRACE.decode()!r} must be 1, or not be sent.")
         return Trace(self._rules.trace) if asked == b"1" else None

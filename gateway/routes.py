@@ -21,7 +21,7 @@ from gateway.listing import as_json
 from gateway.metrics import Metrics
 from gateway.protocol import new_id
 from gateway.students import Students
-from gateway.terms import OURS, read_terms
+from gateway.terms import OWN, read_terms
 from gateway.visit import Follower, Observer, Visit
 
 
@@ -66,7 +66,7 @@ class Endpoint:
         try:
             if self._gate is not None:
                 visit.caller = await self._gate.admit(visit.headers)
-            visit.own = [header for header in visit.headers if header[0].startswith(OURS)]
+            visit.own = [header for header in visit.headers if header[0] in OWN]
             body = await read_body(receive, self._largest_body)
             errand = visit.errand = await self._understand(body, visit)
             visit.is_named(errand.id)

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from gateway.accounting.cost import MeteredStudent
 
 T = TypeVar("T")
-OURS = b"x-smallforge-"
+TRACE = b"x-smallforge-trace"
 _DEADLINE, _MAX_USD = "x-smallforge-deadline-ms", "x-smallforge-max-usd"
+OWN = frozenset({TRACE, _DEADLINE.encode(), _MAX_USD.encode()})
+"""The headers that are looked for in each request."""
 _MILLISECONDS = re.compile(rb"[1-9]\d{0,8}")
 _USD = re.compile(rb"\d{1,6}(\.\d{1,12})?")
 

@@ -28,7 +28,7 @@ class Visit:
     headers: Sequence[Header]
     started: float
     own: Sequence[Header] = ()
-    """Those of the headers that are meant for this gateway alone."""
+    """Those of the headers that this gateway looks for in each request; see `terms.OWN`."""
     caller: Caller | None = None
     errand: Errand | None = None
     error: GatewayError | None = None

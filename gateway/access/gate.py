@@ -57,6 +57,7 @@ class Gate:
         if not self._closed:
             return None
         sent = _sent(headers)
+        # Of the whole header, so that it is read only when it is new; what is remembered holds no key.
         digest = hashlib.sha256(sent).digest()
         answer, now = self._answers.get(digest), self._now()
         if answer is None or not _holds(answer, now):
@@ -110,19 +111,19 @@ def _holds(answer: Answer, now: float) -> bool:
 
 
 def _sent(headers: Sequence[Header]) -> bytes:
-    """What stands where a key belongs."""
-    value = next((value for name, value in headers if name == b"authorization"), None)
-    if value is None:
-        raise KeyRefused(f"This gateway asks for an API key: {_HOW}.")
-    scheme, _, sent = value.partition(b" ")
-    if scheme.lower() != b"bearer":
-        raise KeyRefused(f"The API key has to come as a bearer: {_HOW}.")
-    return sent.strip()
+    """The header that a key belongs in."""
+    for name, value in headers:
+        if name == b"authorization":
+            return value
+    raise KeyRefused(f"This gateway asks for an API key: {_HOW}.")
 
 
 def _token(sent: bytes) -> Token:
-    """Raises KeyRefused for what can be no key, without asking the database."""
-    token = read_token(sent)
+    """The key in its header. Raises KeyRefused for what can be none, without asking the database."""
+    scheme, _, text = sent.partition(b" ")
+    if scheme.lower() != b"bearer":
+        raise KeyRefused(f"The API key has to come as a bearer: {_HOW}.")
+    token = read_token(text.strip())
     if token is None:
         raise KeyRefused("What was sent as API key is none of this gateway: they begin with 'sf-'.")
     return token
