@@ -139,7 +139,7 @@ def _kill_and_start(stand: Stand, number: int) -> None:
 
 
 class Expected(NamedTuple):
-    """What a client is told of a fault, and in how many seconds; with status 200 as its stream's last event."""
+    """What a client is told of a fault, and in how many seconds; with status 200 as the last event."""
 
     fault: str
     streams: bool
