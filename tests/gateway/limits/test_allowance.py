@@ -104,6 +104,17 @@ def test_only_so_many_run_at_a_time(tmp_path: Path, upstream: Upstream) -> None:
     assert "requests at a time: Limit 2, Used 2, Requested 1. Please try again in 1s." in str(errors)
 
 
+def test_openais_client_waits_as_told_and_gets_through(tmp_path: Path, upstream: Upstream) -> None:
+    upstream.script = Script(seconds=0.5, then=Script())
+    with limited(tmp_path, upstream, "concurrency = 1") as gateway, client_of(gateway) as client:
+        patient = client.with_options(max_retries=2)
+        with ThreadPoolExecutor(1) as threads:
+            first = threads.submit(ask, client)
+            wait_until(lambda: bool(upstream.asked))
+            assert ask(patient) and first.result()
+        assert gateway.metric("gateway_limited_total", model="quiz", limit="concurrency", scope="model") == 1
+
+
 def test_a_client_that_leaves_frees_its_place(tmp_path: Path, upstream: Upstream) -> None:
     upstream.script = Script(trouble="stall", then=Script())
     with limited(tmp_path, upstream, "concurrency = 1") as gateway, client_of(gateway) as client:
