@@ -17,7 +17,7 @@ from time import monotonic
 from gateway.canary.guards import Answer, Broken, Tally, judge
 from gateway.canary.split import Split
 from gateway.catalog import Catalog
-from gateway.errors import LimitsUncounted, OutputInvalid, PriceUnknown
+from gateway.errors import DeadlinePassed, LimitsUncounted, OutputInvalid, PriceUnknown
 from gateway.metrics import Metrics
 from gateway.program_errand import ProgramErrand
 from gateway.visit import Visit
@@ -125,7 +125,7 @@ def _judges(visit: Visit, errand: ProgramErrand) -> bool:
     """
     if visit.status == 200:
         return errand.account.student.calls > 0
-    if isinstance(visit.error, LimitsUncounted | PriceUnknown):
+    if isinstance(visit.error, LimitsUncounted | PriceUnknown | DeadlinePassed):
         return False
     too_long = visit.error is not None and visit.error.code == "context_length_exceeded"
     return visit.status >= 500 or too_long

@@ -139,6 +139,21 @@ def test_a_rollback_that_can_not_be_written_holds_here_all_the_same(trial: Trial
     assert trial.answered() == trial.champion
 
 
+def test_what_clients_give_up_by_their_own_deadlines_ends_no_canary(trial: Trial, upstream: Upstream) -> None:
+    upstream.reset(Script(seconds=0.5))
+    trial.command("--weight", "100", "--min-requests", "5", "--max-errors", "0.1")
+    trial.follows(100)
+    for _ in range(6):
+        with pytest.raises(APIStatusError, match="deadline"):
+            trial.client.chat.completions.create(
+                model="quiz",
+                messages=[{"role": "user", "content": "q"}],
+                extra_headers={"x-smallforge-deadline-ms": "30"},
+            )
+    upstream.reset()
+    assert trial.answered() == trial.candidate and trial.weight() == 100
+
+
 def test_a_candidate_that_can_not_be_served_gets_nothing(trial: Trial, upstream: Upstream) -> None:
     other = {**fingerprint_of(upstream.url), "prompt_tokens": [1, 1, 1, 1, 1, 1, 1, 1]}
     stranger = put_release(trial.gateway.releases, make_plan(prompt="For another student."), other, None)
