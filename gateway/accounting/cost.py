@@ -122,6 +122,9 @@ class MeteredStudent:
         self.usd = None if cost is None or self.usd is None else self.usd + cost
         if step is not None:
             step.seconds, step.usage, step.usd = perf_counter() - mark.time, usage, cost
+            model = mark.asked.model
+            if isinstance(model, Route) and model.last is not None:
+                step.member = model.last.label
             if step.span is not None:
                 step.span.ended(step)
         return cost

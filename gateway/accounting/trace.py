@@ -57,6 +57,8 @@ class Step:
     error: str | None = None
     rung: str | None = None
     """How it asked again after a failed answer, where the program has a ladder for that."""
+    member: str | None = None
+    """Host and port of who answered, or failed last, where a student runs on several engines."""
     span: StepSpan | None = None
 
     def failed(self, error: BaseException) -> None:

@@ -107,13 +107,10 @@ def _end(span: Span, error: str | None, *, failed: bool = True) -> None:
 
 def _asked(asking: Asking, model: str) -> Iterator[tuple[str, Any]]:
     student = asking.student.student
-    address = urlsplit(student.client.url)
     yield "gen_ai.operation.name", asking.operation
     yield "gen_ai.provider.name", student.engine.kind
     yield "gen_ai.request.model", model
-    if address.hostname is not None:
-        yield "server.address", address.hostname
-        yield "server.port", address.port or (443 if address.scheme == "https" else 80)
+    yield from _server(student.client.url)
     if asking.streams:
         yield "gen_ai.request.stream", True
     for name in _PARAMS:
@@ -124,6 +121,13 @@ def _asked(asking: Asking, model: str) -> Iterator[tuple[str, Any]]:
         yield "gen_ai.request.stop_sequences", [str(one) for one in stop]
 
 
+def _server(url: str) -> Iterator[tuple[str, Any]]:
+    address = urlsplit(url)
+    if address.hostname is not None:
+        yield "server.address", address.hostname
+        yield "server.port", address.port or (443 if address.scheme == "https" else 80)
+
+
 def _answered(step: Step) -> Iterator[tuple[str, Any]]:
     if step.finish_reason is not None:
         yield "gen_ai.response.finish_reasons", [step.finish_reason]
@@ -131,6 +135,10 @@ def _answered(step: Step) -> Iterator[tuple[str, Any]]:
         yield "gen_ai.response.time_to_first_chunk", step.first
     if step.usd is not None:
         yield "smallforge.cost_usd", step.usd
+    if step.rung is not None:
+        yield "smallforge.rung", step.rung
+    if step.member is not None:
+        yield from _server(f"//{step.member}")
     yield "smallforge.choice", step.run
     usage = step.usage
     if usage is None:

@@ -13,6 +13,7 @@ import pytest
 from openai import APIStatusError, OpenAI
 
 from engine.settings_telemetry import TelemetrySettings
+from tests.gateway.commanded import free_port
 from tests.gateway.serving import fingerprint_of, make_plan, put_release, running_gateway, settings_for
 from tests.gateway.telemetry.collector import Collector, collecting
 from tests.gateway.test_request_log import ASK
@@ -113,6 +114,22 @@ def test_each_of_several_answers_is_a_call_of_the_same_program(traced: Traced, c
     calls = [span for span in collector.spans if span.name == CALL]
     assert sorted(span.attributes["smallforge.choice"] for span in calls) == [0, 1, 2]
     assert {span.parent for span in calls} == {span.id for span in collector.spans if span.name == PROGRAM}
+
+
+def test_a_call_names_the_engine_that_answered_of_several(
+    tmp_path: Path, upstream: Upstream, collector: Collector
+) -> None:
+    gone = free_port()
+    urls = f'http://127.0.0.1:{gone}", "{upstream.url}'
+    put_release(tmp_path / "releases", make_plan(), fingerprint_of(upstream.url))
+    table = f'[gateway.telemetry]\nendpoint = "{collector.url}"'
+    with (
+        running_gateway(settings_for(tmp_path, urls, gateway=table)) as gateway,
+        OpenAI(base_url=f"{gateway.url}/v1", api_key="k", max_retries=0) as client,
+    ):
+        client.chat.completions.create(model="quiz", messages=ASK)
+    (call,) = collector.waited_for(CALL)
+    assert call.attributes["server.port"] == int(upstream.url.rsplit(":", 1)[1])
 
 
 def test_a_failure_of_the_engine_is_one_of_every_span_above_it(
