@@ -18,6 +18,7 @@ _READABLE = (
     "x-smallforge-cost-usd",
     "x-smallforge-overhead-ms",
     "x-smallforge-ignored",
+    "x-smallforge-rung",
     "x-should-retry",
     "retry-after",
 )
