@@ -25,8 +25,7 @@ from gateway.response_events import ResponseEvents
 from gateway.responses import ResponseObject
 from gateway.responses_request import Repeated, in_responses_words, read_responses_request
 from gateway.streaming import Chunks, Writer, stream
-from gateway.terms import TRACE
-from gateway.visit import Visit
+from gateway.visit import TRACE, Visit
 from programs.execution import Outcome
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from gateway.listing import as_json
 from gateway.metrics import Metrics
 from gateway.protocol import new_id
 from gateway.students import Students
-from gateway.terms import OWN, read_terms
-from gateway.visit import Follower, Observer, Visit
+from gateway.terms import read_terms
+from gateway.visit import OWN, Follower, Observer, Visit
 
 
 @dataclass

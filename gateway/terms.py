@@ -14,15 +14,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.errors import DeadlinePassed, Header, RequestInvalid
+from gateway.visit import DEADLINE, MAX_USD
 
 if TYPE_CHECKING:
     from gateway.accounting.cost import MeteredStudent
 
 T = TypeVar("T")
-TRACE = b"x-smallforge-trace"
-_DEADLINE, _MAX_USD = "x-smallforge-deadline-ms", "x-smallforge-max-usd"
-OWN = frozenset({TRACE, _DEADLINE.encode(), _MAX_USD.encode()})
-"""The headers that are looked for in each request."""
+_DEADLINE, _MAX_USD = DEADLINE.decode(), MAX_USD.decode()
 _MILLISECONDS = re.compile(rb"[1-9]\d{0,8}")
 _USD = re.compile(rb"\d{1,6}(\.\d{1,12})?")
 
@@ -67,8 +65,8 @@ def read_terms(headers: Sequence[Header], student: MeteredStudent) -> Terms | No
 
     Raises RequestInvalid for those that can't be read, and for a ceiling where no price is known.
     """
-    said = {name.decode("latin-1"): value for name, value in reversed(headers)}
-    deadline, max_usd = said.get(_DEADLINE), said.get(_MAX_USD)
+    said = dict(reversed(headers))
+    deadline, max_usd = said.get(DEADLINE), said.get(MAX_USD)
     if deadline is None and max_usd is None:
         return None
     if deadline is not None and not _MILLISECONDS.fullmatch(deadline):

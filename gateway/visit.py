@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from gateway.limits.allowance import Grant
 
 
+TRACE = b"x-smallforge-trace"
+SESSION = b"x-smallforge-session"
+DEADLINE = b"x-smallforge-deadline-ms"
+MAX_USD = b"x-smallforge-max-usd"
+OWN = frozenset({TRACE, SESSION, DEADLINE, MAX_USD})
+"""The headers that this gateway looks for in each request."""
+
+
 @dataclass(slots=True)
 class Visit:
     """What is known of a request so far. `started` is perf_counter's time, `seconds` its whole duration.
@@ -28,7 +36,7 @@ class Visit:
     headers: Sequence[Header]
     started: float
     own: Sequence[Header] = ()
-    """Those of the headers that this gateway looks for in each request; see `terms.OWN`."""
+    """Those of the headers that are in `OWN`."""
     caller: Caller | None = None
     errand: Errand | None = None
     error: GatewayError | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from gateway.visit import SESSION
 from programs.canary import Canary
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from gateway.errors import Header
     from gateway.visit import Visit
 
-_SESSION = b"x-smallforge-session"
 _LONGEST_SESSION = 256  # bytes that count
 
 
@@ -49,5 +49,5 @@ def place_of(version: str, who: bytes) -> float:
 
 
 def _session(own: Sequence[Header]) -> bytes | None:
-    found = next((value for name, value in own if name == _SESSION), None)
+    found = next((value for name, value in own if name == SESSION), None)
     return found[:_LONGEST_SESSION] if found else None
