@@ -134,6 +134,29 @@ def test_with_keys_only_those_that_agreed_are_kept(upstream: Upstream, tmp_path:
         assert agreed.encode() not in data
 
 
+def test_an_answer_that_was_given_again_is_kept_as_one_that_cost_nothing(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    put_release(tmp_path / "releases", make_plan("quiz"), fingerprint_of(upstream.url))
+    kept = f"""
+        database = "{tmp_path / "gateway.db"}"
+        [gateway.traffic]
+        log = true
+        [gateway.cache]
+        store = "memory"
+    """
+    settings = settings_for(tmp_path, upstream.url, gateway=kept)
+    with running_gateway(settings) as gateway:
+        logged = Logged(gateway, tmp_path / "gateway.db")
+        first, again = logged.ask(), logged.ask()
+        rows = [logged.row(reply.id) for reply in (first, again)]
+    assert len(upstream.asked) == 1 and first.id != again.id
+    assert (
+        rows[0]["outputs"] == rows[1]["outputs"] == [{"reasoning": "Six times seven.", "answer": "forty-two"}]
+    )
+    assert rows[0]["usd"] > rows[1]["usd"] == 0 and rows[1]["complete"]
+
+
 def test_a_gateway_that_keeps_nothing_makes_no_database_and_knows_no_feedback(
     upstream: Upstream, tmp_path: Path
 ) -> None:
