@@ -22,7 +22,7 @@ from engine.settings_fleet import FleetSettings, TimeoutSettings
 from engine.settings_limits import LimitSettings, limits_from
 from engine.settings_programs import ProgramSettings, programs_from
 from engine.settings_sources import read_sources
-from engine.settings_telemetry import LogFormat, TelemetrySettings
+from engine.settings_telemetry import LogFormat, LogLevel, TelemetrySettings
 from engine.settings_traffic import TrafficSettings
 from engine.settings_validation import validated
 
@@ -93,6 +93,7 @@ class GatewaySettings:
     max_seconds: float | None = None
     """What one answer of a program of several steps may take, where the program allows more."""
     log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
     access_log: bool = False
     """Whether each request has a line in the log; one that failed always has."""
     database: str = field(default="gateway.db", repr=False)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field
 
 LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning"]
 _TRACES = "/v1/traces"
 
 

@@ -19,7 +19,7 @@ from engine.settings_fleet import Fleet, Timeouts, fleet_mistakes
 from engine.settings_limits import Limit, limits_mistakes
 from engine.settings_programs import ProgramTable, programs_mistakes
 from engine.settings_sources import Sources
-from engine.settings_telemetry import LogFormat, Telemetry, telemetry_mistakes
+from engine.settings_telemetry import LogFormat, LogLevel, Telemetry, telemetry_mistakes
 from engine.settings_traffic import Traffic, traffic_mistakes
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -79,6 +79,7 @@ class Gateway(_Table):
     max_steps: Annotated[int, Field(ge=1)] | None = None
     max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
     access_log: bool = False
     database: str = "gateway.db"
     pepper: str | None = None

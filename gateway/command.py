@@ -120,7 +120,7 @@ def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _run(settings: Settings) -> int:
-    set_up_logs(settings.gateway.log_format)
+    set_up_logs(settings.gateway.log_format, settings.gateway.log_level)
     own = _SHARED not in os.environ
     shared = Path(tempfile.mkdtemp(prefix="smallforge-metrics-") if own else os.environ[_SHARED])
     # prometheus-client decides for its multiprocess mode by this variable when it is first imported.

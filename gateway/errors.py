@@ -218,7 +218,7 @@ class SearchFailed(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """`type` is what was short, requests or tokens; `standing` are headers that say how it stands with both."""
+    """`type` is what was short, requests or tokens; `standing` are headers on how it stands with both."""
 
     status = 429
     code = "rate_limit_exceeded"
@@ -373,5 +373,10 @@ def _upstream_failed(error: EngineError) -> UpstreamFailed:
     if isinstance(error, engine_errors.EngineRequestRefused) and error.status == 404:
         # The engine does not know the model or the path: nothing the client sent.
         answer = Answer(502, "server_error", "engine_refused_request", _OPERATOR)
-    _log.warning("engine error %s: %s", error.reason, error)
+    if isinstance(error, engine_errors.EngineRequestRefused):
+        # What an engine says of a request that it refuses may repeat all that it was sent.
+        _log.warning("engine error %s: it answered %d", error.reason, error.status)
+        _log.debug("it said: %s", error)
+    else:
+        _log.warning("engine error %s: %s", error.reason, error)
     return UpstreamFailed(error, answer)

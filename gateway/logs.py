@@ -14,17 +14,20 @@ from typing import Any
 
 import orjson
 
-from engine.settings_telemetry import LogFormat
+from engine.settings_telemetry import LogFormat, LogLevel
 
+_OURS = ("engine", "gateway", "programs")
 REQUEST: ContextVar[str] = ContextVar("request", default="")
 """The id of the request that is worked on in this context, empty where none is."""
 
 
-def set_up_logs(form: LogFormat) -> None:
-    """Has all logs of this process written to standard error in one form."""
+def set_up_logs(form: LogFormat, level: LogLevel) -> None:
+    """Has all logs of this process written to standard error in one form, ours from this level on."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for package in _OURS:
+        logging.getLogger(package).setLevel(level.upper())
     # uvicorn tells at length that it came up; of trouble it tells at a higher level.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 

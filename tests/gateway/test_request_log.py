@@ -81,6 +81,16 @@ def test_what_the_engine_did_wrong_stands_under_the_same_id(
     )
 
 
+def test_what_an_engine_says_of_a_request_it_refuses_is_for_debugging_only(
+    client: OpenAI, upstream: Upstream, written: Written
+) -> None:
+    upstream.script = Script(status=400, error={"error": {"message": "no: CANARY-in-the-question"}})
+    error = refused(client)
+    cause, _ = written.about(str(error.request_id))
+    assert cause["message"] == "engine error request_refused: it answered 400"
+    assert "CANARY" not in str(written.texts)
+
+
 def test_an_answer_that_could_not_be_read_is_found_by_its_id(
     client: OpenAI, upstream: Upstream, written: Written
 ) -> None:
