@@ -40,7 +40,7 @@ from engine.passing import Passing
 from engine.pool import Pool
 from engine.sse import EventReader
 from engine.translation import from_error_event, from_status, without_key
-from engine.waiting import DEFAULT_TIMEOUTS, Clock, Reading, Timeouts
+from engine.waiting import DEFAULT_TIMEOUTS, Reading, Timeouts
 
 __all__ = ["Delta", "EngineClient", "ModelCard", "Reply", "Timeouts", "Usage"]
 
@@ -126,7 +126,7 @@ class EngineClient:
     @asynccontextmanager
     async def passing(self, path: str, data: bytes) -> AsyncIterator[Passing]:
         """Sends a JSON body as it is; the reply is handed on by who speaks to the model itself."""
-        async with self._request("POST", path, data) as reply:
+        async with self._posted(path, data) as reply:
             yield Passing(self, reply)
 
     async def models(self) -> list[ModelCard]:
@@ -172,14 +172,17 @@ class EngineClient:
 
     async def _read(self, method: str, path: str, body: Body | None) -> bytes:
         """The whole body of a reply."""
-        async with self._request(method, path, body) as reply:
+        pool = self._pool(asyncio.get_running_loop())
+        message = pool.message(method, path, b"" if body is None else _encode(body))
+        async with pool.lease() as reply:
+            await self._ask(reply, message)
             return await reply.read()
 
     async def _events(self, body: Body) -> AsyncGenerator[Sequence[bytes], None]:
         """The events of a streamed reply up to [DONE], those of one read together."""
         reader = EventReader()
         phase: Reading = "first_byte"
-        async with self._request("POST", "/v1/chat/completions", body) as reply:
+        async with self._posted("/v1/chat/completions", _encode(body)) as reply:
             if reply.content_type == "application/json":
                 # No stream at all: LM Studio says so, with status 200, of an address it does not know.
                 read_reply(decode(await reply.read(), self.url), self.model, self.url)
@@ -234,23 +237,19 @@ class EngineClient:
         return body
 
     @asynccontextmanager
-    async def _request(self, method: str, path: str, body: Body | bytes | None) -> AsyncIterator[Connection]:
-        """A connection with a reply of status 200, of which the head is here.
-
-        Leaving before the last byte closes the connection; after it, the connection serves again.
-        """
-        data = b"" if body is None else body if isinstance(body, bytes) else _encode(body)
-        loop = asyncio.get_running_loop()
-        pool, clock = self._pool(loop), Clock(self.timeouts, self.url, loop.time)
-        reply = await pool.take(clock)
-        try:
-            await reply.ask(pool.message(method, path, data), clock)
-            if reply.status != 200:
-                said = _json_or_text(without_key((await reply.read()).decode(errors="replace"), self._key))
-                raise from_status(reply.status, reply.headers, said, self.url)
+    async def _posted(self, path: str, data: bytes) -> AsyncIterator[Connection]:
+        """A reply that is read while it comes."""
+        pool = self._pool(asyncio.get_running_loop())
+        async with pool.lease() as reply:
+            await self._ask(reply, pool.message("POST", path, data))
             yield reply
-        finally:
-            pool.give_back(reply)
+
+    async def _ask(self, reply: Connection, message: bytes) -> None:
+        """Sends a request and waits for the head of a reply with status 200."""
+        await reply.ask(message)
+        if reply.status != 200:
+            said = _json_or_text(without_key((await reply.read()).decode(errors="replace"), self._key))
+            raise from_status(reply.status, reply.headers, said, self.url)
 
 
 def bare_name(model: str) -> str:

@@ -31,11 +31,12 @@ class ConnectionEnded(ConnectionError):
 class Connection(asyncio.Protocol):
     """A connection and the reply to its last request.
 
-    `idle_since` is when that reply was complete. What goes wrong is raised to whoever waits for the reply, as
-    an EngineError and after all that came before.
+    `clock` is the running request's, `idle_since` when the last reply was complete. What goes wrong is raised
+    to whoever waits for the reply, as an EngineError and after all that came before.
     """
 
     def __init__(self, url: str, forget: Callable[[Connection], None]) -> None:
+        self.clock: Clock
         self.idle_since = 0.0
         self._url = url
         self._forget = forget
@@ -72,11 +73,11 @@ class Connection(asyncio.Protocol):
     def content_type(self) -> str:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
-    async def ask(self, message: bytes, clock: Clock) -> None:
+    async def ask(self, message: bytes) -> None:
         """Sends a request and waits for the head of its reply."""
         if self._asked:
             self._prepare()
-        self._asked, self._clock = True, clock
+        self._asked = True
         self._transport.write(message)
         while not self.status:
             await self._news("first_byte")
@@ -186,7 +187,7 @@ class Connection(asyncio.Protocol):
         """Waits until something happens to the reply, or the call is out of time."""
         if self._error is not None:
             raise self._error
-        self._until = self._clock.until(phase)
+        self._until = self.clock.until(phase)
         if self._timer is None or self._set_for > self._until:
             self._arm()
         self._waiter = self._loop.create_future()
@@ -217,4 +218,4 @@ class Connection(asyncio.Protocol):
         if self._loop.time() < self._until:
             self._arm()
         else:
-            self._waiter.set_exception(self._clock.late())
+            self._waiter.set_exception(self.clock.late())

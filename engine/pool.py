@@ -8,6 +8,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import Mapping
 from functools import cached_property
+from types import TracebackType
 from urllib.parse import quote, unquote, urlsplit
 
 from aiohappyeyeballs import start_connection
@@ -64,8 +65,12 @@ class Pool:
         line = f"{method} {self._path}{path} HTTP/1.1\r\n".encode()
         return b"%b%b%d\r\n%b\r\n%b" % (line, self._head, len(body), TRACE_LINES.get(), body)
 
+    def lease(self) -> Lease:
+        """`async with pool.lease() as connection:`, for one request. Raises EngineError."""
+        return Lease(self, Clock(self._timeouts, self.url, self._loop.time))
+
     async def take(self, clock: Clock) -> Connection:
-        """A connection for one request, to be given back. Raises EngineUnreachable and EngineTimeout."""
+        """A connection that has to be given back."""
         if self._slots.locked():
             try:
                 async with asyncio.timeout_at(clock.until("first_byte")):
@@ -148,3 +153,23 @@ class Pool:
             connection.close()
         waiting = bool(self._idle)
         self._sweeper = self._loop.call_later(self._timeouts.idle, self._sweep) if waiting else None
+
+
+class Lease:
+    """A connection for as long as a block lasts. Leaving before the reply's last byte closes it."""
+
+    __slots__ = ("_clock", "_connection", "_pool")
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self._pool.take(self._clock)
+        self._connection.clock = self._clock
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.give_back(self._connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from engine.client import EngineClient, Timeouts
 from engine.errors import EngineTimeout, EngineUnreachable
 from tests.engine.raw_server import WHOLE, answering
-from tests.engine.scripted_server import completion, never, replying, serving
+from tests.engine.scripted_server import chunk, completion, never, replying, serving, streaming
 
 pytestmark = pytest.mark.asyncio
 
@@ -35,15 +36,16 @@ async def test_no_more_connections_work_than_there_may_and_the_others_wait() -> 
 
 
 async def test_waiting_for_a_connection_is_limited_too() -> None:
-    timeouts = Timeouts(first_byte=0.2)
+    parts = [chunk({"content": "."})] * 1000
     async with (
-        serving(never) as server,
-        EngineClient(server.url, "tiny", connections=1, timeouts=timeouts) as client,
+        serving(streaming(*parts, pause=0.02)) as server,
+        EngineClient(server.url, "tiny", connections=1, timeouts=Timeouts(first_byte=0.3)) as client,
+        aclosing(client.stream(ASK, {})) as stream,
     ):
-        asked = (client.complete(ASK, {}) for _ in range(3))
-        calls = await asyncio.gather(*asked, return_exceptions=True)
-    assert {type(call) for call in calls} == {EngineTimeout}
-    assert len(server.bodies) == 1
+        await anext(stream)
+        with pytest.raises(EngineTimeout, match=r"0\.3 s to begin"):
+            await client.complete(ASK, {})
+        assert len(server.bodies) == 1
 
 
 async def test_who_leaves_while_waiting_takes_no_connection_along() -> None:
