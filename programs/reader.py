@@ -21,6 +21,7 @@ from programs.tools import plain_calls
 _HEADER = re.compile(r"\[\[ ## (\w+) ## \]\]")
 # Matches every text that could still grow into a marker: each further character is optional.
 _HEADER_BEGUN = re.compile(r"(?:\[(?:\[(?: (?:#(?:#(?: (?:\w+(?: (?:#(?:#(?: (?:\])?)?)?)?)?)?)?)?)?)?)?)?")
+_HEADER_LINE = re.compile(r"^[^\S\n]*\[", re.MULTILINE)
 # The line breaks of str.splitlines, which DSPy's parser splits at.
 _BREAK = re.compile("\r\n|[\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
 
@@ -60,8 +61,15 @@ class FieldReader:
         self._held = "\r" if text.endswith("\r") else ""
         text = _BREAK.sub("\n", text[: len(text) - len(self._held)])
         deltas: list[FieldDelta] = []
-        for piece in text.splitlines(keepends=True):
-            self._read_piece(piece, deltas)
+        at = 0
+        while at < len(text):
+            end = self._end_of_block(text, at)
+            if end > at:
+                self._read_text(text[at:end], deltas)
+            else:
+                end = text.find("\n", at) + 1 or len(text)
+                self._read_piece(text[at:end], deltas)
+            at = end
         return deltas
 
     def close(self) -> list[FieldDelta]:
@@ -89,6 +97,13 @@ class FieldReader:
             name: parse_value(field, self._texts[name]) if name in self._texts else field.default
             for name, field in self._outputs.items()
         }
+
+    def _end_of_block(self, text: str, at: int) -> int:
+        """Where whole lines end that can't be markers, and so can be read at once."""
+        if not self._at_line_start or self._line:
+            return at
+        found = _HEADER_LINE.search(text, at)
+        return text.rfind("\n", at, found.start() if found else len(text)) + 1 or at
 
     def _read_piece(self, piece: str, deltas: list[FieldDelta]) -> None:
         """Reads a line or a part of one; a line break is always the last character."""
