@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import shutil
@@ -193,7 +194,7 @@ def _work(
     try:
         progress = _speaker(settings, to_people=partial(click.echo, err=True))
         app = create_app(settings, shared=shared, progress=progress)
-        uvloop.run(serve(app, listeners[shared.place], started=lambda: say(_served(app))))
+        uvloop.run(serve(app, listeners[shared.place], started=partial(_settle, app, say)))
     except StartFailed as error:
         _fail(str(error), 2)
     except EngineError as error:
@@ -203,6 +204,13 @@ def _work(
     except asyncio.CancelledError:
         return 143  # SIGTERM while the engine was still coming up
     return 0
+
+
+def _settle(app: FastAPI, say: Callable[[str], None]) -> None:
+    """What is here now stays: the collector need not look at it again and again, nor so often at the rest."""
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+    say(_served(app))
 
 
 def _served(app: FastAPI) -> str:
