@@ -51,6 +51,10 @@ class Script:
                 answers = await self._send(calls)
             except (RedisError, OSError) as error:
                 answers = [error] * len(calls)
+            except BaseException:
+                for call in calls:
+                    call.answer.cancel()
+                raise
             for call, answer in zip(calls, answers, strict=True):
                 if call.answer.done():  # whoever asked was cancelled
                     continue

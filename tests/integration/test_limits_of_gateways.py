@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.gateway.access.issuing import issued, where_keys_are
 from tests.gateway.commanded import serving
 from tests.gateway.limits.stampede import BODY, check_budget, stampede
 from tests.gateway.serving import (
@@ -105,3 +106,20 @@ def test_the_workers_of_a_gateway_count_together(
     with serving(tmp_path, upstream, "--workers", "2") as served:
         herd = stampede(20, [served.url])
     assert herd.statuses == {200: 5, 429: 15}
+
+
+def test_workers_that_cant_count_together_refuse_a_key_with_limits(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    upstream.reset()
+    (tmp_path / "smallforge.toml").write_text(f"[gateway]\n{where_keys_are(tmp_path)}\n")
+    limited, free = issued(tmp_path, "limited", "--rpm", "60"), issued(tmp_path, "free")
+    with serving(tmp_path, upstream, "--workers", "2") as served:
+        url = f"{served.url}/v1/chat/completions"
+        answers = [
+            httpx.post(url, json=BODY, headers={"authorization": f"Bearer {key}"}) for key in (limited, free)
+        ]
+    assert [answer.status_code for answer in answers] == [503, 200]
+    error = answers[0].json()["error"]
+    assert error["code"] == "limits_unavailable" and "name a Redis (gateway.redis)" in error["message"]
+    assert answers[0].headers["x-should-retry"] == "false"
