@@ -32,6 +32,8 @@ RARE = {
     "gateway_engine_available",
     "gateway_engine_idle_cost_usd_total",
     "gateway_engine_refused_calls_total",
+    "gateway_feedback_score_total",
+    "gateway_feedback_total",
     "gateway_limits_uncounted_total",
     "gateway_student_mismatches_total",
     "gateway_traffic_lost_total",
@@ -60,11 +62,12 @@ def asked_for(client: OpenAI, **asked: Any) -> None:
 
 def bring_about(client: OpenAI, upstream: Upstream) -> None:
     """One request of each kind that leaves something in the metrics."""
-    asked_for(client)
-    asked_for(client, stream=True)
+    asked_for(client, temperature=0)
+    asked_for(client, temperature=0)
+    asked_for(client, stream=True, seed=1)
     for script in (Script("unreadable"), Script(status=500)):
         upstream.script = script
-        asked_for(client)
+        asked_for(client, seed=2)
     upstream.script = Script()
     asked_for(client, model="checked")
     asked_for(client, model="scarce")
@@ -82,9 +85,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labels]:
         checked = make_plan("checked", checks=(must_mention("answer", "something else"),))
         put_release(folder / "releases", checked, student)
         put_release(folder / "releases", make_plan("scarce"), student)
-        limit = "[limits.scarce]\nrpm = 1"
+        parts = (
+            '[gateway.cache]\nstore = "memory"\n'
+            "[limits.scarce]\nrpm = 1\n"
+            '[programs.checked]\nescalate = ["retry"]\n'
+        )
         with (
-            running_gateway(settings_for(folder, upstream.url, gateway=limit)) as gateway,
+            running_gateway(settings_for(folder, upstream.url, gateway=parts)) as gateway,
             OpenAI(base_url=f"{gateway.url}/v1", api_key="k", max_retries=0) as client,
             gateway.metrics.listener("127.0.0.1", 0) as port,
         ):
