@@ -1,0 +1,237 @@
+"""The console in a real Chromium, over the real engine and the bundled student: what a person does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from programs.loading import load_program
+from tests.integration.conftest import House, free_port, furnish, program_or_leave_out, running
+
+ROWS = 100
+SECONDS = 60_000  # as Playwright counts: until a build on a busy machine has gone one step further
+PHONE = 390
+QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+QUESTION = "Anna has 12 apples. She buys 8 more. How many apples does Anna have now?"
+
+
+class Console(NamedTuple):
+    house: House
+    url: str
+
+    @property
+    def rows(self) -> Path:
+        return self.house.folder / "rows.jsonl"
+
+
+@contextmanager
+def serving(house: House) -> Iterator[Console]:
+    """`compiler serve` in a folder with some rows."""
+    port = free_port()
+    examples = load_program("arithmetic").examples("train")[:ROWS]
+    (house.folder / "rows.jsonl").write_text(
+        "".join(f"{json.dumps(dict(one.items()))}\n" for one in examples)
+    )
+    settings = house.folder / "smallforge.toml"
+    told = f"{settings.read_text()}\n[console]\nport = {port}\nbuilds_at_once = 2\nprogram = 'arithmetic'\n"
+    settings.write_text(f"{told}\n[compiler]\nmlflow_uri = 'off'\n")
+    url = f"http://127.0.0.1:{port}"
+    with running(["compiler", "serve"], house.folder, f"{url}/healthz", 120):
+        yield Console(house, url)
+
+
+@pytest.fixture(scope="module")
+def console(engine_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    with serving(furnish(tmp_path_factory.mktemp("console"), engine_url)) as console:
+        yield console
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = program_or_leave_out("chromium", "chromium", "chromium-browser", "google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A window whose scripts must not fail and which must ask nobody else for anything."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(SECONDS)
+    failures, asked = [], []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    yield page
+    page.close()
+    assert failures == []
+    assert [url for url in asked if not url.startswith(("http://127.0.0.1:", "data:"))] == []
+
+
+def see(page: Page, text: str) -> None:
+    expect(page.get_by_text(text).first).to_be_visible(timeout=SECONDS)
+
+
+def order(page: Page, console: Console, optimizer: str) -> None:
+    """The two steps of the page, up to the estimate."""
+    page.goto(f"{console.url}/train")
+    page.get_by_label("Program").select_option("arithmetic")
+    page.get_by_label("Rows of your own").set_input_files(console.rows)
+    see(page, f"all {ROWS} rows can be used")
+    page.get_by_label("Optimiser").select_option(optimizer)
+    page.get_by_role("button", name="Estimate the build").click()
+    see(page, "This is what the build will take")
+
+
+@pytest.fixture(scope="module")
+def trained(console: Console, browser: Browser) -> Console:
+    """Two builds from uploaded rows: the first release is the champion, the second a candidate."""
+    page = browser.new_page()
+    page.set_default_timeout(SECONDS)
+    for optimizer in ("none", "LabeledFewShot"):
+        order(page, console, optimizer)
+        page.get_by_role("button", name="Start the build").click()
+        expect(page.get_by_role("link", name="See the release")).to_be_visible(timeout=2 * SECONDS)
+    page.close()
+    return console
+
+
+def test_what_was_trained_from_uploaded_rows_is_promoted_and_answers(trained: Console, page: Page) -> None:
+    page.goto(trained.url)
+    expect(page.get_by_role("img", name="Score of")).to_be_visible()
+    page.get_by_role("button", name="Promote").click()
+    see(page, "is the champion now")
+    version = trained.house.alias("arithmetic", "champion")
+    page.get_by_role("link", name=f"Test arithmetic@{version}").click()
+    page.get_by_label("question").fill(QUESTION)
+    page.get_by_role("button", name="Ask both").click()
+    compiled = page.locator(".side", has_text="Compiled")
+    expect(compiled.locator(".answer")).to_have_text("20", timeout=SECONDS)
+    expect(page.locator(".side", has_text="Unoptimised")).to_contain_text("Latency")
+    compiled.get_by_text("Rendered prompt").click()
+    expect(compiled.get_by_text("Solve the word problem.").first).to_be_visible()
+
+
+def test_a_wrong_file_is_told_line_by_line_and_nothing_is_started(
+    console: Console, page: Page, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.jsonl"
+    wrong.write_text('{"question": "How many?", "answer": 3}\n{"question": "How many?"}\nnothing\n')
+    page.goto(f"{console.url}/train")
+    page.get_by_label("Program").select_option("arithmetic")
+    page.get_by_label("Rows of your own").set_input_files(wrong)
+    see(page, "wrong.jsonl can't be used")
+    see(page, "wrong.jsonl line 2: field 'answer' is missing")
+    see(page, "wrong.jsonl line 3: is not JSON")
+    see(page, "Trains with the program's own rows.")
+
+
+def test_of_two_builds_at_once_one_is_cancelled_and_goes_on_later(console: Console, page: Page) -> None:
+    addresses = []
+    for _ in range(2):
+        order(page, console, "BootstrapFewShotWithRandomSearch")
+        page.get_by_role("button", name="Start the build").click()
+        page.get_by_text("running").wait_for()
+        addresses.append(page.url)
+    page.goto(f"{console.url}/status")
+    expect(page.get_by_text("running")).to_have_count(2, timeout=SECONDS)
+    page.goto(addresses[0])
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("cancelled", exact=True)).to_be_visible(timeout=SECONDS)
+    page.get_by_role("button", name="Resume").click()
+    for address in addresses:
+        page.goto(address)
+        expect(page.get_by_role("link", name="See the release")).to_be_visible(timeout=3 * SECONDS)
+
+
+def test_a_stopped_engine_is_told_in_a_sentence(trained: Console, page: Page, tmp_path: Path) -> None:
+    house = furnish(tmp_path, f"http://127.0.0.1:{free_port()}")
+    (tmp_path / "releases").symlink_to(trained.house.folder / "releases")
+    with serving(house) as console:
+        page.goto(f"{console.url}/test")
+        page.get_by_label("question").fill(QUESTION)
+        page.get_by_label("question").press("Enter")
+        expect(page.locator(".turn .problem")).to_have_count(2, timeout=SECONDS)
+        order_without_engine(page, console)
+        page.goto(f"{console.url}/status")
+        see(page, "down")
+
+
+def order_without_engine(page: Page, console: Console) -> None:
+    page.goto(f"{console.url}/train")
+    page.get_by_label("Program").select_option("arithmetic")
+    page.get_by_role("button", name="Estimate the build").click()
+    expect(page.get_by_text("failed", exact=True)).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".problem")).to_contain_text("127.0.0.1")
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_keeps_anybody_out(trained: Console, browser: Browser, scheme: str) -> None:
+    """By axe-core's rules, in both schemes; and nothing is wider than a phone."""
+    version = trained.house.alias("arithmetic", "champion")
+    page = browser.new_page(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_default_timeout(SECONDS)
+    page.goto(f"{trained.url}/train")
+    job = page.locator("table a").first.get_attribute("href")
+    for path in (
+        "/",
+        f"/releases/arithmetic/{version}",
+        "/train",
+        str(job),
+        "/test",
+        "/status",
+        "/jobs/none",
+    ):
+        page.goto(f"{trained.url}{path}")
+        found = Axe().run(page).response
+        serious = [one["id"] for one in found["violations"] if one["impact"] in ("serious", "critical")]
+        assert (path, serious) == (path, []) and len(found["passes"]) > 5
+        page.set_viewport_size({"width": PHONE, "height": 844})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert (path, wide) == (path, PHONE)
+        page.set_viewport_size({"width": 1280, "height": 900})
+    page.close()
+
+
+def test_a_question_is_asked_by_keyboard_alone(trained: Console, page: Page) -> None:
+    page.goto(trained.url)
+    press_to(page, "Test")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("question")).to_be_focused()
+    page.keyboard.type(QUESTION)
+    page.keyboard.press("Enter")
+    expect(page.locator(".turn .answer")).to_have_count(2, timeout=SECONDS)
+    expect(page.get_by_label("question")).to_be_focused()
+
+
+def test_a_build_is_estimated_by_keyboard_alone(console: Console, page: Page) -> None:
+    page.goto(f"{console.url}/train")
+    page.get_by_label("Program").focus()
+    page.keyboard.type("arith")
+    press_to(page, "Estimate the build")
+    page.keyboard.press("Enter")
+    see(page, "This is what the build will take")
+
+
+def press_to(page: Page, name: str) -> None:
+    """Tab by tab to what has that text, which must be seen to have the focus."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == name:
+            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert outline == "solid"
+            return
+    raise AssertionError(f"{name!r} can't be reached by keyboard")
