@@ -77,11 +77,12 @@ integration: install engine-ready clients ## Run the tests on real vLLM with the
 	@$(BIN)/python -m pytest -m integration tests/integration $(ARGS)
 
 .PHONY: check
-check: install ## Format, lint and types, tests included, and an audit of the locks
+check: install ## Format, lint and types, tests included; audit the locks, write the bill of materials
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python deploy/audit.py
+	@$(MAKE) --no-print-directory sbom
 
 .PHONY: format
 format: install ## Let ruff format and sort what it can

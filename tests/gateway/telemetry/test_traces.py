@@ -12,7 +12,6 @@ import orjson
 import pytest
 from openai import APIStatusError, OpenAI
 
-from engine.settings_telemetry import TelemetrySettings
 from tests.gateway.commanded import free_port
 from tests.gateway.serving import fingerprint_of, make_plan, put_release, running_gateway, settings_for
 from tests.gateway.telemetry.collector import Collector, collecting
@@ -190,6 +189,11 @@ def test_a_collector_that_is_down_costs_no_request(
     assert "opentelemetry" in {record.name.split(".")[0] for record in caplog.records}
 
 
+def run(script: str) -> str:
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def test_without_an_endpoint_nothing_that_traces_is_imported() -> None:
     script = (
         "import sys, gateway.app\n"
@@ -198,6 +202,16 @@ def test_without_an_endpoint_nothing_that_traces_is_imported() -> None:
         "assert open_traces(TelemetrySettings()) is None\n"
         "print([name for name in ('opentelemetry.sdk', 'opentelemetry.exporter') if name in sys.modules])"
     )
-    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
-    assert TelemetrySettings().traces_url is None
+    assert run(script) == "[]"
+
+
+def test_with_an_endpoint_but_without_the_libraries_the_command_to_install_them_is_named() -> None:
+    script = (
+        "import sys\n"
+        "from gateway.telemetry.opening import StartFailed, open_traces\n"
+        "from engine.settings_telemetry import TelemetrySettings\n"
+        "sys.modules['opentelemetry.sdk'] = None\n"
+        "try: open_traces(TelemetrySettings('http://127.0.0.1:4318'))\n"
+        "except StartFailed as failed: print(failed)"
+    )
+    assert run(script) == "Traces need OpenTelemetry: pip install 'smallforge[telemetry]'"
