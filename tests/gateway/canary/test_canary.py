@@ -86,7 +86,7 @@ def test_callers_stay_where_they_are_and_a_larger_weight_only_adds_some(trial: T
     sessions = [f"session-{number}" for number in range(30)]
     before: set[str] = set()
     for weight in (20, 60):
-        trial.command("--weight", str(weight))
+        trial.command("--weight", str(weight), "--max-p95-increase", "off")
         trial.follows(weight)
         twice = [{s for s in sessions if trial.answered(s) == trial.candidate} for _ in range(2)]
         assert twice[0] == twice[1] and before < twice[0] < set(sessions)
