@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -9,11 +10,18 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from engine.errors import EngineNotFound, EngineNotInstalled, EngineReplyInvalid, EngineUnreachable
+from engine.errors import (
+    EngineNotFound,
+    EngineNotInstalled,
+    EngineReplyInvalid,
+    EngineTimeout,
+    EngineUnreachable,
+)
 from engine.home import EngineHome
 from engine.local import Student, open_student
 from engine.running import RunningEngine, announce, birth_of
 from engine.settings import Binding, EngineSettings, Settings
+from engine.settings_fleet import TimeoutSettings
 from tests.engine.scripted_server import Handler, completion, serving
 
 
@@ -102,3 +110,23 @@ async def test_without_an_installed_engine_the_command_to_run_is_named(tmp_path:
     with pytest.raises((EngineNotInstalled, EngineNotFound), match="engine "):
         async with open_student(Settings(home=tmp_path)):
             pass
+
+
+async def test_an_engine_is_given_the_time_that_its_settings_say() -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.path == "/v1/chat/completions":
+            await asyncio.sleep(30)
+        return web.json_response({"data": [{"id": "one"}]})
+
+    async with serving(handle) as server:
+        engine = EngineSettings("e", urls=(server.url,), timeouts=TimeoutSettings(first_byte=0.2))
+        with pytest.raises(EngineTimeout, match=r"more than 0.2 s to begin its reply"):
+            async with open_student(with_engine(engine)):
+                pass
+
+
+async def test_one_of_several_urls_can_be_opened_by_itself() -> None:
+    async with serving(listing({"id": "one"})) as first, serving(listing({"id": "two"})) as second:
+        settings = with_engine(EngineSettings("e", urls=(first.url, second.url)))
+        async with open_student(settings, only=second.url) as student:
+            assert (student.client.model, student.engine.urls) == ("two", (second.url,))
