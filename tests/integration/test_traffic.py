@@ -29,10 +29,9 @@ from tests.gateway.traffic.entries import an_entry
 from tests.integration.conftest import House, furnish, running
 from tests.integration.postgresql import running_postgresql
 
-# Questions that differ, each with its answer.
-PROBLEMS = [
-    *{problem.question: problem for seed in range(90) if (problem := draw(random.Random(seed), 2))}.values()
-][:60]
+DRAWN = [draw(random.Random(seed), 2) for seed in range(90)]
+PROBLEMS = [*{problem.question: problem for problem in DRAWN}.values()][:60]
+"""Different questions, each with its answer."""
 
 
 @pytest.fixture(scope="module")
