@@ -38,7 +38,7 @@ _FAILURES = {
     402: "Another step would go past the request's own ceiling",
     404: "No such model, or no such response of this client's",
     413: "The body is too large",
-    429: "The engine is at its limit; `retry-after` says for how long",
+    429: "A limit of the key, the model or the engine is reached; `retry-after` says for how long",
     500: "The gateway failed",
     502: "The engine failed, or its reply is not what the program gives",
     503: "Not ready, or the model can't be served now",

@@ -141,6 +141,16 @@ def test_a_spent_budget_is_a_quota_that_no_repeat_mends(tmp_path: Path, upstream
     assert 0 < int(error.response.headers["retry-after"]) <= 86_400
 
 
+def test_an_engines_own_model_is_limited_too(tmp_path: Path, upstream: Upstream) -> None:
+    top = 'expose = ["tiny"]'
+    with limited(tmp_path, upstream, "rpm = 1", top=top) as gateway, client_of(gateway) as client:
+        assert client.embeddings.create(model="tiny", input="q", encoding_format="float").data
+        with pytest.raises(RateLimitError) as caught:
+            client.chat.completions.create(model="tiny", messages=ASK)
+        assert ask(client)["x-ratelimit-remaining-requests"] == "0"  # another model, another bucket
+    assert "Rate limit reached for tiny on requests per min" in caught.value.message
+
+
 def test_a_budget_needs_a_price(tmp_path: Path, upstream: Upstream) -> None:
     with (
         limited(tmp_path, upstream, "usd_per_month = 9", price="") as gateway,
