@@ -213,7 +213,7 @@ def write_result(name: str, found: Mapping[str, Any], verdicts: Sequence[Verdict
 
 
 def machine() -> dict[str, Any]:
-    packages = ("fastapi", "uvicorn", "uvloop", "aiohttp", "orjson", "prometheus-client")
+    packages = ("fastapi", "uvicorn", "uvloop", "httptools", "orjson", "prometheus-client")
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {

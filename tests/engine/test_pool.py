@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+import sys
+from asyncio.subprocess import PIPE
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -121,16 +124,27 @@ async def test_a_server_whose_certificate_nobody_vouches_for_is_not_asked(tmp_pa
     assert server.requests == []
 
 
-async def test_a_server_whose_certificate_is_trusted_is_asked_over_tls(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
-    async with (
-        answering(WHOLE, tls=certified(tmp_path / "server.pem")) as server,
-        EngineClient(server.url.replace("http:", "https:"), "tiny") as client,
-    ):
+ASKING = """
+import asyncio, sys
+from engine.client import EngineClient
+
+async def ask():
+    async with EngineClient(sys.argv[1], "tiny") as client:
         for _ in range(2):
-            assert (await client.complete(ASK, {})).text == "four"
+            print((await client.complete([], {})).text)
+
+asyncio.run(ask())
+"""
+
+
+async def test_a_server_whose_certificate_is_trusted_is_asked_over_tls(tmp_path: Path) -> None:
+    trusted = {**os.environ, "SSL_CERT_FILE": str(tmp_path / "server.pem")}
+    async with answering(WHOLE, tls=certified(tmp_path / "server.pem")) as server:
+        asking = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", ASKING, server.url.replace("http:", "https:"), env=trusted, stdout=PIPE
+        )
+        said, _ = await asking.communicate()
+    assert said.split() == [b"four", b"four"]
     assert (len(server.requests), server.connections) == (2, 1)
 
 
