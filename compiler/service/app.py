@@ -15,7 +15,15 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from compiler.service import dspy_api, jobs_api, login_page, programs_page, status_page, test_page, train_page
+from compiler.service import (
+    conversation_page,
+    dspy_api,
+    jobs_api,
+    login_page,
+    programs_page,
+    status_page,
+    train_page,
+)
 from compiler.service.dispatch import Dispatch
 from compiler.service.door import Door, Session
 from compiler.service.errors import SENTENCES, ServiceError, status_and_code
@@ -50,12 +58,12 @@ def create_app(settings: Settings, config: Sequence[str] = (), place: Place | No
             await students.close()
 
     app = FastAPI(title="Smallforge compiler", lifespan=lifespan, docs_url=None, redoc_url=None)
-    for part in (dspy_api, jobs_api, login_page, programs_page, train_page, test_page, status_page):
+    for part in (dspy_api, jobs_api, login_page, programs_page, train_page, conversation_page, status_page):
         app.include_router(part.routes)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     for kind in (*SENTENCES, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _answer)
-    app.add_middleware(Door, session=session, refuse=_refusal)
+    app.add_middleware(Door, session=session, refuse=_refusal, most_mb=console.max_upload_mb)
     return app
 
 

@@ -17,11 +17,12 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from compiler.service.errors import Forbidden, ServiceError, Unauthorised
+from compiler.service.errors import Forbidden, ServiceError, Unauthorised, UploadTooLarge
 from engine.settings import LOOPBACK
 
 COOKIE = "smallforge_console"
 OPEN_TO_ALL = ("/login", "/static/", "/healthz")
+_AROUND_A_FILE = 65_536  # bytes: the other fields of a form
 _READING = ("GET", "HEAD", "OPTIONS")
 Refuse = Callable[[ServiceError], Response]
 
@@ -60,8 +61,8 @@ class Session:
 class Door:
     """Stands before the application; pure ASGI, so that streams pass as they come."""
 
-    def __init__(self, app: ASGIApp, session: Session | None, refuse: Refuse) -> None:
-        self._app, self._session, self._refuse = app, session, refuse
+    def __init__(self, app: ASGIApp, session: Session | None, refuse: Refuse, most_mb: int) -> None:
+        self._app, self._session, self._refuse, self._most_mb = app, session, refuse, most_mb
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,6 +72,7 @@ class Door:
         try:
             self._check_names(scope, headers)
             self._check_key(scope, headers)
+            self._check_size(headers)
         except Unauthorised as error:
             answer = self._refuse(error) if scope["path"].startswith("/api/") else _to_login(scope)
             await answer(scope, receive, send)
@@ -105,6 +107,14 @@ class Door:
         raise Unauthorised(
             "The admin key is missing or is not the right one: send it as 'Authorization: Bearer KEY'."
         )
+
+    def _check_size(self, headers: Headers) -> None:
+        """By what the request says of itself, before anything of it is read."""
+        if "transfer-encoding" in headers:
+            raise UploadTooLarge("A request has to say how long it is.")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self._most_mb * 1_048_576 + _AROUND_A_FILE:
+            raise UploadTooLarge(f"A request may have {self._most_mb} MB at most.")
 
 
 def _name_of(host: str) -> str:

@@ -179,10 +179,11 @@ def test_an_upload_is_kept_under_its_own_name_below_the_uploads(client: httpx.Cl
 
 def test_an_upload_has_a_largest_size(tmp_path: Path) -> None:
     with serving_console(tmp_path, furnish(tmp_path, max_upload_mb=1), Told()) as client:
-        sent = client.post(
-            "/train/rows", data={"program": "gsm8k"}, files={"file": ("rows.jsonl", b" " * 1_100_000)}
-        )
-    assert sent.status_code == 413
+        for size in (1_060_000, 9_000_000):
+            rows = {"file": ("rows.jsonl", b" " * size)}
+            assert client.post("/train/rows", data={"program": "gsm8k"}, files=rows).status_code == 413
+        sent = client.post("/api/jobs", content=iter([b"{}"]))
+    assert (sent.status_code, sent.json()["error"]["code"]) == (413, "upload_too_large")
 
 
 def test_an_order_leads_to_its_job_which_says_what_it_will_take(
