@@ -254,7 +254,7 @@ def test_no_tracked_text_holds(what: str) -> None:
 
 
 def test_the_gateway_starts_without_any_heavy_library() -> None:
-    heavy = "{'dspy', 'litellm', 'torch', 'mlflow', 'aiohttp'}"
+    heavy = "{'dspy', 'litellm', 'torch', 'mlflow', 'aiohttp', 'sqlalchemy', 'redis'}"
     script = f"import sys, gateway.app, gateway.command; print(*{heavy} & set(sys.modules))"
     shown = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True

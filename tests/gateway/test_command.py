@@ -117,7 +117,7 @@ def ask():
         except OSError:
             time.sleep(0.05)
     print("ANSWER", json.loads(reply)["choices"][0]["message"]["content"], flush=True)
-    heavy = {{"dspy", "litellm", "torch", "mlflow", "transformers"}}
+    heavy = {{"dspy", "litellm", "torch", "mlflow", "transformers", "sqlalchemy", "redis"}}
     print("HEAVY", sorted(heavy & set(sys.modules)), flush=True)
     os.kill(os.getpid(), signal.SIGINT)
 
