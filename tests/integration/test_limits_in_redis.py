@@ -11,17 +11,13 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-import gateway.limits
 from gateway.limits.counting import Change, Claim, CountersGone
 from gateway.limits.in_process import InProcess
 from gateway.limits.in_redis import InRedis
-from gateway.limits.script import Argument, Script
 from gateway.stores.redis import open_redis
 from tests.engine.clock import Clock
 from tests.gateway.limits.places import DAY, SCENARIOS, Place, rate, seat, usd
 from tests.integration.redis_server import RedisServer, running_redis
-
-SETTLE = Path(gateway.limits.__file__).with_name("settle.lua")
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +73,19 @@ async def test_both_places_that_count_say_the_same(place: Place) -> None:
             running.append((id, claims, here.at))
 
 
-async def test_a_batch_whose_answer_was_lost_counts_once(redis: Redis, place: Place) -> None:
-    """Sent again, as it is after a silence."""
+async def test_what_redis_was_told_without_an_answer_counts_once(server: RedisServer, place: Place) -> None:
+    """It is told again, because nobody can know that it heard."""
     id, reserved = await place.ask(usd(0.5))
-    await place.settle(id, Change(usd(0.5), -0.25, reserved.at))
-    (sender,) = [key async for key in redis.scan_iter("smallforge:limits:sender:*")]
-    settle = Script(redis, SETTLE.read_text())
-    again: list[Argument] = [1, 30, "0", "budget", 1.0, -0.25, 0, DAY, id]
-    assert await settle([sender.decode(), "smallforge:limits:usd:1970-01-01"], again) == 0
+    with server.silent(), pytest.raises(RedisError):
+        await place.settle(id, Change(usd(0.5), -0.25, reserved.at))
+    await place.written()
     assert (await place.ask(usd(0.1)))[1].standings[0].left == pytest.approx(0.65)
+
+
+async def test_a_redis_that_says_nothing_is_as_good_as_gone(server: RedisServer, place: Place) -> None:
+    with server.silent(), pytest.raises(CountersGone):
+        await place.ask(usd(0.5))
+    assert await eventually(place, usd(0.1)) <= 0.9
 
 
 async def test_the_seats_of_a_worker_that_died_are_free_after_half_a_minute(place: Place) -> None:
