@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -29,6 +30,8 @@ class ConsoleSettings:
     program: str = "passage_qa"
     builds_at_once: int = 1
     max_upload_mb: int = 64
+    ray: str | None = None
+    """Address of a Ray cluster's head, on which builds run instead of here."""
 
 
 def _split(value: object) -> object:
@@ -52,12 +55,15 @@ class Console(BaseModel):
     program: str = "passage_qa"
     builds_at_once: Annotated[int, Field(ge=1, le=64)] = 1
     max_upload_mb: Annotated[int, Field(ge=1, le=4096)] = 64
+    ray: str | None = None
 
 
 def console_mistakes(console: Console) -> Iterator[str]:
-    digest = console.admin_key_sha256
+    digest, ray = console.admin_key_sha256, console.ray
     if digest is not None and not _DIGEST.fullmatch(digest):
         yield (
-            "console.admin_key_sha256 is no SHA-256 in 64 small hexadecimal digits; `compiler serve --new-key` "
+            "console.admin_key_sha256 is no SHA-256 (64 hexadecimal digits); `compiler serve --new-key` "
             "makes a key and tells it"
         )
+    if ray is not None and (urlsplit(ray).scheme not in ("http", "https") or not urlsplit(ray).hostname):
+        yield f"console.ray: {ray!r} is no address; write for example 'http://127.0.0.1:8265'"

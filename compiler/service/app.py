@@ -32,8 +32,10 @@ from compiler.service.jobs import JobShelf
 from compiler.service.office import Office
 from compiler.service.pages import render_error
 from compiler.service.places import Place, ThisMachine
+from compiler.service.ray_jobs import RayCluster
 from compiler.service.students import Students
 from engine.settings import Settings
+from engine.settings_console import ConsoleSettings
 from programs.errors import DataInvalid
 
 _HERE = Path(__file__).parent
@@ -48,7 +50,7 @@ def create_app(settings: Settings, config: Sequence[str] = (), place: Place | No
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        dispatch = Dispatch(JobShelf(settings.state), place or ThisMachine(), tuple(config))
+        dispatch = Dispatch(JobShelf(settings.state), place or _place(console), tuple(config))
         students = Students(settings)
         app.state.office = Office(settings, folders, dispatch, students, session)
         try:
@@ -65,6 +67,10 @@ def create_app(settings: Settings, config: Sequence[str] = (), place: Place | No
         app.add_exception_handler(kind, _answer)
     app.add_middleware(Door, session=session, refuse=_refusal, most_mb=console.max_upload_mb)
     return app
+
+
+def _place(console: ConsoleSettings) -> Place:
+    return ThisMachine() if console.ray is None else RayCluster(console.ray)
 
 
 async def _answer(request: Request, error: Exception) -> Response:

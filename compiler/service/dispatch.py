@@ -16,7 +16,7 @@ from typing import Literal
 from persistqueue import Empty, SQLiteAckQueue
 from persistqueue.serializers import json as as_json
 
-from compiler.service.errors import JobBusy, JobUnknown
+from compiler.service.errors import JobBusy, JobUnknown, PlaceUnavailable
 from compiler.service.jobs import Job, JobShelf, Standing
 from compiler.service.orders import Order, words_of
 from compiler.service.places import Place, Run
@@ -54,48 +54,50 @@ class Dispatch:
                 await asyncio.gather(*workers, *self._estimates, return_exceptions=True)
                 self._line.close()
 
-    def add(self, order: Order, origin: Literal["console", "jobs", "dspy"], *, estimate: bool) -> Standing:
+    async def add(
+        self, order: Order, origin: Literal["console", "jobs", "dspy"], *, estimate: bool
+    ) -> Standing:
         """A new job; with `estimate` it ends when it has told what the build will take."""
         job = self.shelf.add(order, origin, "estimate" if estimate else "build")
         self._send(job)
-        return self.standing(job.id)
+        return await self.standing(job.id)
 
-    def resume(self, job_id: str) -> Standing:
+    async def resume(self, job_id: str) -> Standing:
         """Goes on with a job that ended before it had a release, or that was estimated.
 
         Raises:
             JobUnknown, JobBusy
         """
-        standing = self.standing(job_id)
+        standing = await self.standing(job_id)
         if standing.state not in ("estimated", "failed", "cancelled"):
             raise JobBusy(f"job {job_id!r} is {standing.state}: there is nothing to resume")
         self._send(self.shelf.write(replace(standing.job, wanted="build", started=False, cancelled=False)))
-        return self.standing(job_id)
+        return await self.standing(job_id)
 
-    def cancel(self, job_id: str) -> Standing:
+    async def cancel(self, job_id: str) -> Standing:
         """Ends a job so that it can be resumed; a process is told to end, and ends when it has written down.
 
         Raises:
             JobUnknown, JobBusy
         """
-        standing = self.standing(job_id)
+        standing = await self.standing(job_id)
         if standing.state == "waiting":
             self.shelf.end(standing.job, "Cancelled before it began.")
         elif standing.under_way:
             self.shelf.write(replace(standing.job, cancelled=True))
-            self._place.interrupt(self.shelf.folder(job_id), standing.job.process)
+            await self._place.interrupt(self.shelf.folder(job_id), standing.job.process)
         else:
             raise JobBusy(f"job {job_id!r} is {standing.state}: there is nothing to cancel")
-        return self.standing(job_id)
+        return await self.standing(job_id)
 
-    def standing(self, job_id: str) -> Standing:
+    async def standing(self, job_id: str) -> Standing:
         """Raises JobUnknown."""
         job = self.shelf.read(job_id)
-        return self.shelf.standing(job, self._alive(job))
+        return self.shelf.standing(job, await self._alive(job))
 
-    def standings(self) -> list[Standing]:
+    async def standings(self) -> list[Standing]:
         """All jobs, the newest first."""
-        return [self.shelf.standing(job, self._alive(job)) for job in self.shelf.all()]
+        return [self.shelf.standing(job, await self._alive(job)) for job in self.shelf.all()]
 
     def _send(self, job: Job) -> None:
         if job.wanted == "estimate":
@@ -131,33 +133,31 @@ class Dispatch:
         """Starts it, unless it was cancelled meanwhile or runs already; waits for its end."""
         if job.wanted == "nothing":
             return
-        if not job.started or (not self._alive(job) and self.shelf.progress(job.id).ended is None):
-            job = self._start(job)
-        while self._alive(job):  # noqa: ASYNC110 - it may be another server's child, of whose end nothing tells
+        if not job.started or (not await self._alive(job) and self.shelf.progress(job.id).ended is None):
+            job = await self._start(job)
+        while await self._alive(job):  # noqa: ASYNC110 - it may be another server's child, of whose end nothing tells
             await asyncio.sleep(_LOOK)
         now = self.shelf.read(job.id)
         if not now.started or now.process != job.process:
             return  # somebody was quick to resume it, which is a run of its own
         if now.cancelled and self.shelf.progress(job.id).ended is None:
-            now = self.shelf.end(now, "Cancelled before anything was asked.")
+            now = self.shelf.end(now, "Cancelled; what was answered is kept.")
         self.shelf.write(replace(now, wanted="nothing"))
-        _log.info("job %s is %s", job.id, self.standing(job.id).state)
+        _log.info("job %s is %s", job.id, (await self.standing(job.id)).state)
 
-    def _start(self, job: Job) -> Job:
+    async def _start(self, job: Job) -> Job:
         folder = self.shelf.folder(job.id)
         verb, *options = words_of(job.order)[1:]
         told = ["--build-id", job.id, "--events", str(self.shelf.events(job.id)), *self._config]
         # An estimate is no build yet, which is what MLflow keeps.
         told += ["--estimate", "--mlflow-uri", "off"] if job.wanted == "estimate" else []
         try:
-            name = self._place.start(Run([verb, *told, *options], folder))
-        except OSError as error:
-            return self.shelf.end(job, f"The build's process can't be started: {error.strerror}.")
+            name = await self._place.start(Run([verb, *told, *options], folder))
+        except (OSError, PlaceUnavailable) as error:
+            return self.shelf.end(job, f"The build can't be started: {error}.")
         return self.shelf.write(replace(job, started=True, process=name))
 
-    def _alive(self, job: Job) -> bool:
-        return (
-            job.started
-            and job.wanted != "nothing"
-            and self._place.alive(self.shelf.folder(job.id), job.process)
-        )
+    async def _alive(self, job: Job) -> bool:
+        if not job.started or job.wanted == "nothing":
+            return False
+        return await self._place.alive(self.shelf.folder(job.id), job.process)

@@ -65,8 +65,8 @@ async def train(asked: TrainAsked, office: TheOffice) -> dict[str, Any]:
         teacher=office.students.check(asked.teacher_model),
         releases=None if asked.save_path is None else office.folders.saves(asked.save_path),
     )
-    standing = office.dispatch.add(order, "dspy", estimate=False)
-    ahead = sum(one.under_way for one in office.dispatch.standings()) - 1
+    standing = await office.dispatch.add(order, "dspy", estimate=False)
+    ahead = sum(one.under_way for one in await office.dispatch.standings()) - 1
     told = f"was put in line, {ahead} under way" if ahead else "has started"
     message = f"Training {standing.job.id} {told}."
     return {"status": "success", "message": message, "training_status": _in_short(standing)}
@@ -75,7 +75,7 @@ async def train(asked: TrainAsked, office: TheOffice) -> dict[str, Any]:
 @routes.get("/status")
 async def status(office: TheOffice) -> dict[str, Any]:
     """The newest training that was started here."""
-    newest = next((one for one in office.dispatch.standings() if one.job.origin == "dspy"), None)
+    newest = next((one for one in await office.dispatch.standings() if one.job.origin == "dspy"), None)
     nothing = {"is_training": False, "current_task": None, "progress": 0.0, "start_time": None}
     short = nothing if newest is None else _in_short(newest)
     return {"status": "success", "training_status": {**short, **_at_the_end(newest)}}

@@ -69,6 +69,11 @@ class UploadTooLarge(ServiceError):
     code = "upload_too_large"
 
 
+class PlaceUnavailable(ServiceError):
+    status = 502
+    code = "place_unavailable"
+
+
 class Unanswered(ServiceError):
     status = 502
     code = "answer_unusable"

@@ -80,37 +80,37 @@ def order_of(asked: Asked, office: Office) -> Order:
 @routes.get("")
 async def list_jobs(office: TheOffice) -> dict[str, Any]:
     """All jobs, the newest first."""
-    return {"jobs": [as_dict(standing) for standing in office.dispatch.standings()]}
+    return {"jobs": [as_dict(standing) for standing in await office.dispatch.standings()]}
 
 
 @routes.post("", status_code=201)
 async def start_job(asked: Asked, office: TheOffice) -> dict[str, Any]:
     """A new job; it waits where as many as allowed run."""
     order = order_of(asked, office)
-    return as_dict(office.dispatch.add(order, "jobs", estimate=asked.estimate))
+    return as_dict(await office.dispatch.add(order, "jobs", estimate=asked.estimate))
 
 
 @routes.get("/{job_id}")
 async def show_job(job_id: str, office: TheOffice) -> dict[str, Any]:
-    return as_dict(office.dispatch.standing(job_id))
+    return as_dict(await office.dispatch.standing(job_id))
 
 
 @routes.post("/{job_id}/cancel")
 async def cancel_job(job_id: str, office: TheOffice) -> dict[str, Any]:
     """What was answered is kept: the job can be resumed."""
-    return as_dict(office.dispatch.cancel(job_id))
+    return as_dict(await office.dispatch.cancel(job_id))
 
 
 @routes.post("/{job_id}/resume")
 async def resume_job(job_id: str, office: TheOffice) -> dict[str, Any]:
     """Goes on with a job that was estimated, cancelled or failed; no call that was answered is repeated."""
-    return as_dict(office.dispatch.resume(job_id))
+    return as_dict(await office.dispatch.resume(job_id))
 
 
 @routes.get("/{job_id}/log", response_class=PlainTextResponse)
 async def show_log(job_id: str, office: TheOffice) -> Response:
     """What the build printed, the last million bytes of it."""
-    office.dispatch.standing(job_id)
+    await office.dispatch.standing(job_id)
     path = office.dispatch.shelf.output(job_id)
     data = path.read_bytes() if path.exists() else b""
     return PlainTextResponse(data[-_LONGEST_LOG:].decode(errors="replace"))
@@ -119,7 +119,7 @@ async def show_log(job_id: str, office: TheOffice) -> Response:
 @routes.get("/{job_id}/result")
 async def show_result(job_id: str, office: TheOffice) -> dict[str, Any]:
     """The release, and what was measured of every contender."""
-    standing = office.dispatch.standing(job_id)
+    standing = await office.dispatch.standing(job_id)
     if standing.progress.result is None:
         raise JobBusy(f"job {job_id!r} is {standing.state} and has no result")
     return dict(orjson.loads(orjson.dumps(standing.progress.result, default=str)))
@@ -132,7 +132,7 @@ async def follow_job(
     """The build's own events from the beginning, or from the id of the last one that was received."""
     path, offset = office.dispatch.shelf.events(job_id), last_event_id
     while True:
-        over = not office.dispatch.standing(job_id).under_way
+        over = not (await office.dispatch.standing(job_id)).under_way
         if path.exists():
             with path.open("rb") as file:
                 file.seek(offset)
@@ -141,7 +141,7 @@ async def follow_job(
                     if (event := _event(line, offset)) is not None:
                         yield event
         if over:
-            yield ServerSentEvent(event="end", data={"state": office.dispatch.standing(job_id).state})
+            yield ServerSentEvent(event="end", data={"state": (await office.dispatch.standing(job_id)).state})
             return
         await asyncio.sleep(_LOOK)
 

@@ -35,8 +35,8 @@ TheOffice = Annotated[Office, Depends(_office)]
 """A parameter of a handler."""
 
 
-def _known_job(job_id: str, office: TheOffice) -> str:
-    return office.dispatch.standing(job_id).job.id
+async def _known_job(job_id: str, office: TheOffice) -> str:
+    return (await office.dispatch.standing(job_id)).job.id
 
 
 KnownJob = Annotated[str, Depends(_known_job)]

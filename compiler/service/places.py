@@ -1,4 +1,4 @@
-"""Where builds run: in processes of this machine that outlive the server which started them."""
+"""Where builds run; by default in processes of this machine that outlive the server which started them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ class Run:
 class Place(Protocol):
     """Somewhere that builds run."""
 
-    def start(self, run: Run) -> str:
-        """Starts it; gives the name by which this place knows it."""
+    async def start(self, run: Run) -> str:
+        """Starts it; gives the name by which this place knows it.
+
+        Raises:
+            OSError, PlaceUnavailable
+        """
         ...
 
-    def alive(self, folder: Path, name: str | None) -> bool: ...
-    def interrupt(self, folder: Path, name: str | None) -> None: ...
+    async def alive(self, folder: Path, name: str | None) -> bool: ...
+    async def interrupt(self, folder: Path, name: str | None) -> None: ...
 
 
 class ThisMachine:
@@ -37,14 +41,14 @@ class ThisMachine:
     A process id alone would not do: by the time a server is started again another process may have it.
     """
 
-    def start(self, run: Run) -> str:
+    async def start(self, run: Run) -> str:
         command = [sys.executable, "-m", "compiler", *run.arguments]
         output = os.open(run.folder / "output.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         nothing = os.open(os.devnull, os.O_RDONLY)
         lock = os.open(_lock(run.folder), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            pid = os.posix_spawn(
+            pid = os.posix_spawn(  # noqa: ASYNC221 - it waits for nothing but the new process's beginning
                 sys.executable,
                 command,
                 os.environ,
@@ -63,7 +67,7 @@ class ThisMachine:
                 os.close(handle)
         return str(pid)
 
-    def alive(self, folder: Path, name: str | None) -> bool:
+    async def alive(self, folder: Path, name: str | None) -> bool:
         _bury(name)
         try:
             lock = os.open(_lock(folder), os.O_RDWR)
@@ -77,8 +81,8 @@ class ThisMachine:
             os.close(lock)
         return False
 
-    def interrupt(self, folder: Path, name: str | None) -> None:
-        if name is not None and self.alive(folder, name):
+    async def interrupt(self, folder: Path, name: str | None) -> None:
+        if name is not None and await self.alive(folder, name):
             os.kill(int(name), signal.SIGINT)
 
 

@@ -35,7 +35,7 @@ async def _view(office: Office) -> dict[str, Any]:
     found: Survey
     traffic: Traffic
     found, traffic = await asyncio.gather(survey(office.settings, {}), read_traffic(url))
-    standings = office.dispatch.standings()
+    standings = await office.dispatch.standings()
     return {
         "jobs": standings[:_MOST_JOBS],
         "more_jobs": max(0, len(standings) - _MOST_JOBS),

@@ -47,7 +47,7 @@ async def show(request: Request, office: TheOffice, program: str = "") -> Respon
         optimizers=list(OPTIMIZERS),
         default_optimizer=DEFAULT_OPTIMIZER,
         most_mb=office.settings.console.max_upload_mb,
-        jobs=office.dispatch.standings()[:8],
+        jobs=(await office.dispatch.standings())[:8],
     )
 
 
@@ -93,13 +93,13 @@ async def order(office: TheOffice, form: Annotated[OrderForm, Form()]) -> Respon
         max_usd=_usd(form.ceiling),
     )
     make_optimizer(asked.optimizer, asked.arguments)
-    standing = office.dispatch.add(order_of(asked, office), "console", estimate=True)
+    standing = await office.dispatch.add(order_of(asked, office), "console", estimate=True)
     return RedirectResponse(f"/jobs/{standing.job.id}", 303)
 
 
 @routes.get("/jobs/{job_id}")
 async def job(request: Request, office: TheOffice, job_id: str) -> Response:
-    standing = office.dispatch.standing(job_id)
+    standing = await office.dispatch.standing(job_id)
     return render(request, "job.html.jinja", **await _view(office, standing))
 
 
@@ -112,7 +112,7 @@ async def change(office: TheOffice, job_id: str, verb: str) -> Response:
     }
     if verb not in changes:
         raise RequestInvalid(f"nothing of a job is called {verb!r}: start, resume or cancel it")
-    changes[verb](job_id)
+    await changes[verb](job_id)
     return RedirectResponse(f"/jobs/{job_id}", 303)
 
 
@@ -120,9 +120,9 @@ async def change(office: TheOffice, job_id: str, verb: str) -> Response:
 async def live(job_id: KnownJob, office: TheOffice) -> AsyncIterator[ServerSentEvent]:
     """The pieces of the job's page that have changed; the last event says that it is over."""
     sent: dict[str, str] = {}
-    drawn_at, drawn_of, began = 0.0, -1, office.dispatch.standing(job_id).state
+    drawn_at, drawn_of, began = 0.0, -1, (await office.dispatch.standing(job_id)).state
     while True:
-        standing = office.dispatch.standing(job_id)
+        standing = await office.dispatch.standing(job_id)
         pieces = {"standing": _piece("standing", standing), "log": _piece("log", standing)}
         count = len(standing.progress.candidates)
         if count != drawn_of and time.monotonic() - drawn_at > _REDRAW:

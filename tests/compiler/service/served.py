@@ -91,16 +91,16 @@ class Told:
     running: set[Path] = field(default_factory=set)
     interrupted: list[Path] = field(default_factory=list)
 
-    def start(self, run: Run) -> str:
+    async def start(self, run: Run) -> str:
         self.runs.append(run)
         self.running.add(run.folder)
         self.tell(run.folder, RunBegan(), Began(run.folder.name))
         return str(len(self.runs))
 
-    def alive(self, folder: Path, name: str | None) -> bool:
+    async def alive(self, folder: Path, name: str | None) -> bool:
         return folder in self.running
 
-    def interrupt(self, folder: Path, name: str | None) -> None:
+    async def interrupt(self, folder: Path, name: str | None) -> None:
         self.interrupted.append(folder)
         self.end(folder, 130, "Interrupted; no release was written.")
 

@@ -35,6 +35,7 @@ def events(client: httpx.Client, job_id: str, last: int = 0) -> list[tuple[int, 
     return found
 
 
+@pytest.mark.timeout(240)  # two real builds, on a machine that may be busy
 def test_from_an_estimate_to_a_champion(tmp_path: Path, engine: Server) -> None:
     with serving_console(tmp_path, furnish(tmp_path, engine.url)) as client:
         order = {
@@ -62,6 +63,7 @@ def test_from_an_estimate_to_a_champion(tmp_path: Path, engine: Server) -> None:
         assert "is the champion" in client.get(f"/api/jobs/{job['id']}/log").text
 
 
+@pytest.mark.timeout(240)
 def test_a_build_outlives_its_server_and_is_cancelled_by_the_next_one(tmp_path: Path, engine: Server) -> None:
     settings = furnish(tmp_path, engine.url)
     with serving_console(tmp_path, settings) as client:
@@ -76,12 +78,12 @@ def test_a_build_outlives_its_server_and_is_cancelled_by_the_next_one(tmp_path: 
         assert not (tmp_path / "releases").exists()
 
 
-def test_a_process_is_known_by_its_lock_and_not_by_its_number(tmp_path: Path) -> None:
+async def test_a_process_is_known_by_its_lock_and_not_by_its_number(tmp_path: Path) -> None:
     ours = str(os.getpid())
-    assert not ThisMachine().alive(tmp_path, ours)
+    assert not await ThisMachine().alive(tmp_path, ours)
     (tmp_path / "job.lock").touch()
-    assert not ThisMachine().alive(tmp_path, ours)
-    ThisMachine().interrupt(tmp_path, ours)  # or this test would be interrupted
+    assert not await ThisMachine().alive(tmp_path, ours)
+    await ThisMachine().interrupt(tmp_path, ours)  # or this test would be interrupted
 
 
 @pytest.mark.parametrize(
