@@ -7,6 +7,7 @@ in every worker, and a database that can't be asked closes the gate.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING
 
 from gateway.access.caller import Caller
 from gateway.access.tokens import Token, read_token
-from gateway.errors import Header, KeyRefused
+from gateway.errors import Header, KeyRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     from gateway.access.key import Found, Kind
     from gateway.access.keyring import Keyring
 
 _FRESH, _USABLE = 2.0, 4.0  # seconds after the database was asked
+_PATIENCE = 3.0  # seconds that the database may take
 _MOST_REMEMBERED = 10_000
 _HOW = "send it as 'Authorization: Bearer sf-...'"
 
@@ -71,7 +73,10 @@ class Gate:
             former.asking = True
         asked = self._now()
         try:
-            found = await self.keyring.find(token)
+            async with asyncio.timeout(_PATIENCE):
+                found = await self.keyring.find(token)
+        except TimeoutError as error:
+            raise StoreUnavailable("The gateway's database takes too long to say who this is.") from error
         finally:
             if former is not None:
                 former.asking = False
@@ -82,7 +87,7 @@ class Gate:
 
     def _answer(self, found: Found | None, asked: float) -> Answer:
         now, fresh, usable = time.time(), asked + _FRESH, asked + _USABLE
-        if found is not None and found.until is not None:
+        if found is not None and found.until is not None and found.until > now:
             ends = asked + found.until - now
             fresh, usable = min(fresh, ends), min(usable, ends)
         refusal = _refusal(found, self._kind, now)
