@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 
 from gateway.errors import StoreUnavailable
 from gateway.traffic.entry import Entry
@@ -24,7 +25,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pace:
-    """How much may wait, how often it is written, how much at once; and how long the last of it may take."""
+    """How much may wait, how often it is written, how much at once; and how long the last of it may take.
+
+    `largest` is how many bytes one request may have, and all that are written at once.
+    """
 
     most_bytes: int = 64 * 1024 * 1024
     largest: int = 4 * 1024 * 1024
@@ -63,12 +67,13 @@ class TrafficWriter:
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._keep_writing(), name="traffic")
+        self._task.add_done_callback(_report)
 
     async def flush(self) -> None:
         """Writes what is in the queue now. Raises StoreUnavailable; what was not written stays in it."""
         async with self._alone:
             while self._queue:
-                batch = [self._queue[at] for at in range(min(len(self._queue), self._pace.at_once))]
+                batch = self._first()
                 rows = await asyncio.to_thread(redacted_rows, batch, self._redaction)
                 if rows:
                     await self._store.add(rows)
@@ -90,6 +95,17 @@ class TrafficWriter:
             self._metrics.lost.labels("not_written").inc(len(self._queue))
             _log.error("the last %d requests are not in the traffic log: %r", len(self._queue), error)
 
+    def _first(self) -> list[Entry]:
+        """As much of the queue as is written at once: one entry at least."""
+        batch: list[Entry] = []
+        size = 0
+        for entry in islice(self._queue, self._pace.at_once):
+            size += len(entry.texts)
+            if batch and size > self._pace.largest:
+                break
+            batch.append(entry)
+        return batch
+
     async def _keep_writing(self) -> None:
         pause = self._pace.seconds
         while True:
@@ -99,3 +115,8 @@ class TrafficWriter:
                 pause = self._pace.seconds
             except StoreUnavailable:  # the database has logged why
                 pause = self._pace.after_failure
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        _log.critical("the traffic log is no longer written; restart the gateway", exc_info=task.exception())
