@@ -24,6 +24,7 @@ from programs.plan import Field, Message, Plan, plan_as_dict
 from programs.program import Chat, Sampling
 from programs.release import Identity, canonical_json, digest, write_release
 
+PROGRAM = "quiz"
 ROOT = Path(__file__).parent.parent
 SURROUNDINGS = {**os.environ, "PYTHONPATH": str(ROOT)}
 
@@ -119,7 +120,7 @@ async def _write_release(folder: Path, url: str) -> None:
     async with EngineClient(url, "tiny") as client:
         student = await take_fingerprint(client)
     plan = Plan(
-        program="quiz",
+        program=PROGRAM,
         prefix=(Message("system", "Answer the question."),),
         inputs=(Field("question"),),
         outputs=(Field("reasoning"), Field("answer")),
@@ -128,7 +129,7 @@ async def _write_release(folder: Path, url: str) -> None:
         sampling=Sampling(max_tokens=200),
     )
     body = canonical_json(plan_as_dict(plan))
-    identity = Identity("quiz", "plan", digest(body), "default", student.as_dict())
+    identity = Identity(PROGRAM, "plan", digest(body), "default", student.as_dict())
     path = write_release(folder, identity, body, "benchmark", {})
     move_alias(path.parent, "champion", path.name, "the only one")
 
@@ -157,12 +158,12 @@ class Answer(NamedTuple):
         return found[1] if found else None
 
 
-async def ask(port: int, question: str, *, stream: bool = False) -> Answer:
+async def ask(port: int, question: str, model: str = PROGRAM, *, stream: bool = False) -> Answer:
     """One request on a connection of its own, read to its end."""
     begun = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(request(question, stream))
+        writer.write(request(question, stream, model))
         data = await reader.read()
     except ConnectionError:
         data = b""
@@ -185,8 +186,8 @@ async def leave(port: int, question: str, *, stream: bool, seconds: float, begun
         writer.close()
 
 
-def request(question: str, stream: bool) -> bytes:
-    chat = {"model": "quiz", "messages": [{"role": "user", "content": question}], "stream": stream}
+def request(question: str, stream: bool, model: str = PROGRAM) -> bytes:
+    chat = {"model": model, "messages": [{"role": "user", "content": question}], "stream": stream}
     body = json.dumps(chat).encode()
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
     return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body

@@ -1,36 +1,61 @@
-"""The reliability numbers, small: with scripted engines, and clients that leave before a real one."""
+"""The reliability numbers, small: with scripted engines, and once with the real one."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.gateway_stand import PASSED
 from benchmarks.reliability import main
+from benchmarks.reliability_stand import Answer, ask
 from engine.settings import read_settings
 from tests.gateway.serving import wait_until
-from tests.integration.conftest import House, furnish, running
+from tests.integration.conftest import House, free_port, furnish, running
 
 
 def test_little_is_lost_of_little(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--disconnects", "40", "--kills", "2"]) == PASSED, capsys.readouterr().out
-    assert "FAILED" not in capsys.readouterr().out
+    code = main(["--disconnects", "40", "--kills", "2"])
+    assert code == PASSED, capsys.readouterr().out
+
+
+@contextmanager
+def serving_fleet(folder: Path, house: House, urls: str, fleet: str) -> Iterator[House]:
+    """A gateway before these engines, with the releases of the house."""
+    one = furnish(folder, urls)
+    file = one.folder / "smallforge.toml"
+    text = file.read_text().replace('"releases"', f'"{house.folder / "releases"}"')
+    file.write_text(f"{text}\n[engines.local.fleet]\n{fleet}\n")
+    with running(["gateway", "serve"], one.folder, f"{one.gateway}/readyz", 60):
+        yield one
+
+
+def port_of(house: House) -> int:
+    return read_settings(house.folder / "smallforge.toml").gateway.port
+
+
+def silent_engines(house: House) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{house.gateway}/readyz") as page:
+        found: dict[str, Any] = json.load(page)["students"]
+        return found
 
 
 def running_requests(engine_url: str) -> float:
     """Requests that vLLM works on or keeps waiting."""
     with urllib.request.urlopen(f"{engine_url}/metrics") as page:
-        found = re.findall(
-            r"^vllm:num_requests_(?:running|waiting){.*} (\S+)$", page.read().decode(), re.MULTILINE
-        )
+        text = page.read().decode()
+    found = re.findall(r"^vllm:num_requests_(?:running|waiting){.*} (\S+)$", text, re.MULTILINE)
     assert len(found) == 2
     return sum(map(float, found))
 
@@ -52,15 +77,9 @@ def test_nothing_is_left_running_in_vllm_by_clients_that_left(
     house: House, built: str, engine_url: str, tmp_path: Path
 ) -> None:
     assert built
-    one = furnish(tmp_path, engine_url)
-    text = (
-        (one.folder / "smallforge.toml").read_text().replace('"releases"', f'"{house.folder / "releases"}"')
-    )
-    (one.folder / "smallforge.toml").write_text(f"{text}\n[engines.local.fleet]\nmax_in_flight = 4\n")
-    port = read_settings(one.folder / "smallforge.toml").gateway.port
-    with running(["gateway", "serve"], one.folder, f"{one.gateway}/readyz", 60):
+    with serving_fleet(tmp_path, house, engine_url, "max_in_flight = 4") as one:
         for turn in range(4):
-            with asking(port, clients=8):
+            with asking(port_of(one), clients=8):
                 # Some leave while they wait for the gateway, the others while vLLM works for them.
                 wait_until(lambda: running_requests(engine_url) > 0)
                 time.sleep(0.02 * turn)
@@ -69,3 +88,37 @@ def test_nothing_is_left_running_in_vllm_by_clients_that_left(
             shown = page.read().decode()
     assert re.search(r'^gateway_engine_in_flight_calls{engine="local".*} 0.0$', shown, re.MULTILINE)
     assert re.search(r'^gateway_requests_total{.*status="499"}', shown, re.MULTILINE)
+
+
+def test_a_vllm_that_is_killed_under_load_is_not_missed(
+    house: House, built: str, engine_url: str, tmp_path: Path
+) -> None:
+    assert built
+    port = free_port()
+    second = f"http://127.0.0.1:{port}"
+    answers: list[Answer] = []
+    over = threading.Event()
+
+    def load(gateway: int, number: int) -> None:
+        question = f"Anna has {number} apples. She buys 4 more. How many apples has she?"
+        while not over.is_set():
+            answers.append(asyncio.run(ask(gateway, question, "arithmetic", stream=number % 2 == 0)))
+
+    serve = ["engine", "serve", "--port", str(port)]
+    with (
+        running(serve, tmp_path, f"{second}/v1/models", seconds=300) as engine,
+        # More than one call is more than an engine's share, so both work.
+        serving_fleet(tmp_path, house, f'{engine_url}", "{second}', "together = 1") as one,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        wait_until(lambda: silent_engines(one) == {}, 60)
+        clients = [pool.submit(load, port_of(one), number) for number in range(4)]
+        wait_until(lambda: running_requests(second) > 0, 30)
+        engine.kill()
+        wait_until(lambda: silent_engines(one) != {}, 30)
+        went_on = len(answers)
+        wait_until(lambda: len(answers) > went_on + 4, 30)
+        over.set()
+        for client in clients:
+            client.result(30)
+    assert [answer for answer in answers if answer.status != 200 and not answer.begun] == []
