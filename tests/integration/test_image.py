@@ -21,7 +21,7 @@ from openai import AuthenticationError, OpenAI
 from tests.deploy.image import ROOT, command, environment, of, services
 from tests.gateway.serving import fingerprint_of, make_plan, put_release, wait_until
 from tests.gateway.upstream import running_upstream
-from tests.integration.conftest import free_port
+from tests.integration.conftest import free_port, running
 
 BIN = Path(sys.executable).parent
 ASK: Any = [{"role": "user", "content": "q"}]
@@ -69,11 +69,17 @@ class Image:
             text=True,
         )
         try:
-            wait_until(lambda: process.poll() is not None or self.is_healthy(), 40)
+            wait_until(lambda: process.poll() is not None or self._answers(), 60)
             yield process
         finally:
             process.kill()
             process.communicate()
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
 
     def is_healthy(self) -> bool:
         return self.run(*command("HEALTHCHECK")).returncode == 0
@@ -134,19 +140,10 @@ def test_mlflow_takes_the_command_of_the_compose_file(tmp_path: Path) -> None:
     words = [
         word.replace("/mlflow/", f"{tmp_path}/").replace("5000", str(port)) for word in service["command"]
     ]
-    process = subprocess.Popen(
-        [BIN / words[0], *words[1:]],
-        cwd=tmp_path,
-        env={**os.environ, **service["environment"]},
-        start_new_session=True,
-    )
     checking = [word.replace("5000", str(port)) for word in service["healthcheck"]["test"][1:]]
-    try:
-        wait_until(lambda: subprocess.run(checking, stderr=subprocess.DEVNULL).returncode == 0, 60)
+    with running(words, tmp_path, f"http://127.0.0.1:{port}/health", 120, service["environment"]):
+        assert subprocess.run(checking).returncode == 0
         assert (tmp_path / "mlflow.db").exists()
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
 
 
 def test_vllm_answers_the_health_check_of_the_compose_file(engine_url: str) -> None:
