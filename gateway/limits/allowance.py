@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 from engine.settings_limits import EVERY_MODEL
+from gateway.access.caller import Caller
 from gateway.errand import Errand
 from gateway.errors import Header, LimitsUncounted, PriceUnknown
 from gateway.limits.calendar import Calendar, Today
@@ -25,15 +25,6 @@ from gateway.metrics import Metrics
 from gateway.visit import Visit
 
 _log = logging.getLogger(__name__)
-
-
-class Holder(Protocol):
-    """Whoever a key is for."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def limits(self) -> Quota: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +67,7 @@ class Allowance:
         self._ceilings = lru_cache(4096)(ceilings)
         self._estimates = Estimates()
 
-    async def reserve(self, holder: Holder | None, errand: Errand, size: int) -> Grant | None:
+    async def reserve(self, caller: Caller | None, errand: Errand, size: int) -> Grant | None:
         """What the request, whose body has `size` bytes, may use; None where nothing is limited.
 
         Raises:
@@ -85,7 +76,7 @@ class Allowance:
             LimitsUncounted: nothing can be counted now.
         """
         model = errand.account.metrics.model
-        limits = self._limits(holder, model)
+        limits = self._limits(caller, model)
         if not limits:
             return None
         demand = self._estimates.of(errand, size)
@@ -128,10 +119,10 @@ class Allowance:
     async def close(self) -> None:
         await self._counting.close()
 
-    def _limits(self, holder: Holder | None, model: str) -> tuple[Ceiling, ...]:
+    def _limits(self, caller: Caller | None, model: str) -> tuple[Ceiling, ...]:
         quota = self._quotas.get(model) or self._quotas.get(EVERY_MODEL)
         of_model = self._ceilings("model", model, quota) if quota is not None else ()
-        return of_model if holder is None else self._ceilings("key", holder.id, holder.limits) + of_model
+        return of_model if caller is None else self._ceilings("key", caller.id, caller.limits) + of_model
 
     def _claims(self, limits: Sequence[Ceiling], demand: Demand, today: Today, model: str) -> list[Claim]:
         claims = []

@@ -161,3 +161,11 @@ def test_a_budget_needs_a_price(tmp_path: Path, upstream: Upstream) -> None:
         ask(client)
     assert (caught.value.status_code, caught.value.code) == (503, "price_unknown")
     assert "what 'quiz' costs is not known here" in caught.value.message and not upstream.asked
+
+
+def test_limits_of_no_model_are_told_to_the_operator(
+    tmp_path: Path, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    with limited(tmp_path, upstream, "rpm = 60\n[limits.quizz]\nrpm = 1\n[limits.quiz]\nrpm = 2"):
+        told = [record.getMessage() for record in caplog.records if "limit nothing" in record.getMessage()]
+    assert told == ["the limits of 'quizz' limit nothing: no such model is served now"]
