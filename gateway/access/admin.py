@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from engine.settings import LOOPBACK, GatewaySettings
@@ -31,6 +32,8 @@ Answers = Mapping[Any, Callable[..., Any]]
 """What answers each kind of error."""
 _GRACE = "24h"
 _LARGEST_BODY = 64 * 1024
+# What FastAPI would record of an answer may hold a new key.
+_UNSEEN = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
 
 
 @asynccontextmanager
@@ -72,7 +75,9 @@ class _Server(uvicorn.Server):
 
 
 def _admin_app(keyring: Keyring, gate: Gate, answers: Answers, host: str) -> FastAPI:
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, exception_handlers=dict(answers))
+    app = FastAPI(
+        docs_url=None, redoc_url=None, openapi_url=None, exception_handlers=dict(answers), telemetry=_UNSEEN
+    )
     app.state.gate = gate
     app.include_router(_keys_router(keyring))
     if host in LOOPBACK:
