@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from gateway.errand import Errand
 from gateway.errors import GatewayError
 from gateway.logs import facts
 from gateway.visit import Visit
@@ -24,27 +25,16 @@ class RequestLog:
     def finished(self, visit: Visit) -> None:
         if visit.error is None and not self._every:
             return
-        errand, caller, error = visit.errand, visit.caller, visit.error
+        caller, error = visit.caller, visit.error
         known = facts(
             path=visit.path,
             status=visit.status,
             seconds=round(visit.seconds, 6),
             key=None if caller is None else caller.id,
             **({} if error is None else _of_error(error)),
+            **({} if visit.errand is None else _of_errand(visit.errand)),
         )
-        if errand is not None:
-            account = errand.account
-            tokens, metrics = account.student.tokens, account.metrics
-            known["facts"] |= {
-                "model": metrics.model,
-                "release": metrics.release,
-                "calls": account.student.calls,
-            }
-            if tokens is not None:
-                known["facts"] |= {"input_tokens": tokens.prompt, "output_tokens": tokens.completion}
-            if account.student.calls and account.student.usd is not None:
-                known["facts"]["cost_usd"] = account.student.usd
-        _log.log(_level(error), "a request %s", "failed" if error is not None else "ended", extra=known)
+        _log.log(_level(error), "a request %s", "ended" if error is None else "failed", extra=known)
 
 
 def log_refusal(path: str, error: GatewayError) -> None:
@@ -55,6 +45,19 @@ def log_refusal(path: str, error: GatewayError) -> None:
 
 def _of_error(error: GatewayError) -> dict[str, str | None]:
     return {"error": type(error).__name__, "code": error.code, "reason": error.reason}
+
+
+def _of_errand(errand: Errand) -> dict[str, object]:
+    metrics, student = errand.account.metrics, errand.account.student
+    tokens = student.tokens
+    return {
+        "model": metrics.model,
+        "release": metrics.release or None,
+        "calls": student.calls,
+        "input_tokens": None if tokens is None else tokens.prompt,
+        "output_tokens": None if tokens is None else tokens.completion,
+        "cost_usd": student.usd if student.calls else None,
+    }
 
 
 def _level(error: GatewayError | None) -> int:
