@@ -120,6 +120,7 @@ def test_a_client_that_leaves_frees_its_place(tmp_path: Path, upstream: Upstream
     with limited(tmp_path, upstream, "concurrency = 1") as gateway, client_of(gateway) as client:
         with client.chat.completions.create(model="quiz", messages=ASK, stream=True) as stream:
             next(iter(stream))
+            assert upstream.stalled.wait(10)
             refused(client)
         assert upstream.abandoned.wait(10)
         wait_until(lambda: gateway.metric("gateway_in_flight_requests") == 0)

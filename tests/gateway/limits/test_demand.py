@@ -60,6 +60,7 @@ def test_leaving_early_frees_no_tokens(tmp_path: Path, upstream: Upstream) -> No
         asked: Any = {"model": "quiz", "messages": [{"role": "user", "content": "q"}], "stream": True}
         with client.chat.completions.create(**asked) as stream:
             next(iter(stream))
+            assert upstream.stalled.wait(10)
         assert upstream.abandoned.wait(10)
         left = int(ask(client)["x-ratelimit-remaining-tokens"])
     assert left < 600  # two estimates of 240 each, and not one
