@@ -8,6 +8,7 @@ killed ends without.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def open_event_file(path: Path) -> Iterator[EventFile]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        cut_off = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+        cut_off = path.exists() and _is_cut_off(path)
         opened = path.open("ab", buffering=0)
     except OSError as error:
         raise StateNotWritten(f"can't write the events to {str(path)!r}: {error.strerror}") from error
@@ -87,6 +88,14 @@ def open_event_file(path: Path) -> Iterator[EventFile]:
             how = _how(error)
             events.end(how.code, how.sentences)
             raise
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether the last writer was killed within a line."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        return file.read() not in (b"", b"\n")
 
 
 def _how(error: BaseException) -> RunEnded:

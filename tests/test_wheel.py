@@ -39,6 +39,11 @@ def test_the_wheel_carries_what_a_report_is_drawn_with(names: set[str]) -> None:
     assert {"compiler/report/templates/report.html.jinja", "compiler/report/templates/report.css"} <= names
 
 
+def test_the_wheel_carries_the_pages_of_the_console(names: set[str]) -> None:
+    pages = {f"compiler/service/templates/{name}.html.jinja" for name in ("layout", "train", "job", "status")}
+    assert pages | {f"compiler/service/static/console.{kind}" for kind in ("css", "js")} <= names
+
+
 def test_the_wheel_carries_the_samples_that_programs_are_built_on(names: set[str]) -> None:
     rows = {f"programs/tasks/gsm8k_sample/{split}.jsonl" for split in ("train", "dev", "test")}
     sample = {f"programs/tasks/hotpotqa_sample/{name}.jsonl" for name in ("corpus", "train", "dev", "test")}
