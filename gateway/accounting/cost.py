@@ -136,9 +136,11 @@ class MeteredStudent:
     def _cost(self, mark: Mark, usage: Usage | None) -> float | None:
         served, model = mark.asked
         meter, price = served.meter, served.price
-        if isinstance(model, Route) and price is not None and price.usd_per_hour is not None:
-            # Each engine of a fleet has a meter of its own, and one call may have been at several.
-            return model.take_usd()
+        if isinstance(model, Route):
+            # Each engine of a fleet has a meter of its own, and a call may have been at several, or at none.
+            taken = model.taken()
+            if not taken.tries or (price is not None and price.usd_per_hour is not None):
+                return taken.usd
         if meter is not None:
             # An engine rented by the hour costs the same whether its reply was counted or not.
             return meter.finish(mark.meter)

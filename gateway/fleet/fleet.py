@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Literal
 
 from engine.client import EngineClient
-from engine.errors import EngineError, EngineRateLimited
+from engine.errors import EngineError, EngineRateLimited, EngineUnreachable
 from engine.fingerprint import Fingerprint, compare
 from engine.hosted import HostedClient
 from engine.settings import EngineSettings, StudentCheck
@@ -31,7 +31,7 @@ class Lease:
 
     def __init__(self, fleet: Fleet, member: Member, served: ServedStudent) -> None:
         self.member = member
-        self.usd: float | None = None
+        self.usd = 0.0
         self._fleet = fleet
         self._served = served
         self._is_trial = member.enter()
@@ -46,7 +46,7 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Literal[False]:
         meter = self._served.meter
-        self.usd = meter.finish(self._mark) if meter is not None else None
+        self.usd = meter.finish(self._mark) if meter is not None else 0.0
         self.member.leave(error, self._is_trial)
         self._fleet.call_next()
         return False
@@ -114,6 +114,9 @@ class Fleet:
         others = [member for member in ranking if member not in tried]
         if isinstance(error, EngineRateLimited):
             others = [member for member in others if member.accepts()]
+        elif not isinstance(error, EngineUnreachable):
+            # This one answered: one that can't be reached would have nothing better to say.
+            others = [member for member in others if member.is_well]
         if not others or not self._budget.spend():
             return False
         self._series.retries(error.reason).inc()

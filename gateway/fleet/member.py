@@ -13,6 +13,7 @@ from engine.errors import (
     EngineError,
     EngineRateLimited,
     EngineReplyInvalid,
+    EngineRequestRefused,
     EngineServerError,
     EngineTimeout,
     EngineUnreachable,
@@ -52,8 +53,9 @@ class Member:
         self._is_tried = False
 
     @property
-    def is_ejected(self) -> bool:
-        return self._ejected_until is not None
+    def is_well(self) -> bool:
+        """Whether it answers, and is not ejected."""
+        return self.place.up and self._ejected_until is None
 
     def accepts(self) -> bool:
         """Whether it may be sent a call now."""
@@ -66,7 +68,7 @@ class Member:
         """A call begins; gives whether it is the one that tries an ejected engine."""
         self.in_flight += 1
         self._series.in_flight.inc()
-        if self._ejected_until is None or self._now() < self._ejected_until:
+        if self._ejected_until is None or self._is_tried or self._now() < self._ejected_until:
             return False
         self._is_tried = True
         return True
@@ -76,7 +78,7 @@ class Member:
         self.in_flight -= 1
         self._series.in_flight.dec()
         self._is_tried = self._is_tried and not was_trial
-        if error is None:
+        if error is None or isinstance(error, EngineRequestRefused):
             self._failures = 0
             if self._ejected_until is not None:
                 self._ejected_until = None
@@ -88,7 +90,7 @@ class Member:
 
     def show(self) -> None:
         """Tells the metrics whether it is among those that are asked."""
-        self._series.available.set(self.place.up and not self.is_ejected)
+        self._series.available.set(self.is_well)
 
     def _failed(self, error: EngineError, was_trial: bool) -> None:
         if isinstance(error, EngineUnreachable):
@@ -96,7 +98,7 @@ class Member:
             if self.place.served is not None:
                 self.place.served.suspect.set()
         self._failures += 1
-        if was_trial or (self._failures >= self._settings.eject_after and not self.is_ejected):
+        if was_trial or (self._failures >= self._settings.eject_after and self._ejected_until is None):
             self._eject()
 
     def _eject(self) -> None:

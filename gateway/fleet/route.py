@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.client import Delta, Reply
 from engine.errors import EngineError, EngineUnreachable
@@ -16,16 +16,26 @@ if TYPE_CHECKING:
     from gateway.fleet.fleet import Fleet, Lease
 
 
+class Taken(NamedTuple):
+    """How often engines were asked, and what their time cost where an hour has a price."""
+
+    tries: int = 0
+    usd: float = 0.0
+
+
+NOTHING = Taken()
+
+
 class Route:
     """Has the face of a client. A call that fails before its reply begins may be sent elsewhere."""
 
-    __slots__ = ("_fleet", "_ranking", "_usd", "last")
+    __slots__ = ("_fleet", "_ranking", "_taken", "last")
 
     def __init__(self, fleet: Fleet, ranking: tuple[Member, ...]) -> None:
         self.last: Member | None = None
         self._fleet = fleet
         self._ranking = ranking
-        self._usd: float | None = None
+        self._taken = NOTHING
 
     async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
         tried: list[Member] = []
@@ -65,10 +75,10 @@ class Route:
         tried = [] if self.last is None else [self.last]
         return isinstance(error, EngineUnreachable) and await self._may_go_elsewhere(error, tried)
 
-    def take_usd(self) -> float | None:
-        """What the engines' time cost since this was last asked; None where it has no price."""
-        usd, self._usd = self._usd, None
-        return usd
+    def taken(self) -> Taken:
+        """What calls took since this was last asked."""
+        taken, self._taken = self._taken, NOTHING
+        return taken
 
     async def _lease(self, tried: list[Member]) -> Lease:
         lease = await self._fleet.lease(self._ranking, tried)
@@ -83,6 +93,4 @@ class Route:
         return True
 
     def _pay(self, lease: Lease) -> None:
-        if lease.usd is not None:
-            self._usd = lease.usd + (self._usd or 0.0)
-            lease.usd = None
+        self._taken = Taken(self._taken.tries + 1, self._taken.usd + lease.usd)

@@ -87,6 +87,14 @@ def test_the_answer_is_an_error_where_every_engine_has_one(tmp_path: Path) -> No
         assert engines.ask().json()["error"]["code"] == "engine_unreachable"
 
 
+def test_what_an_engine_says_counts_more_than_that_the_other_is_gone(tmp_path: Path) -> None:
+    with running_engines(tmp_path) as engines:
+        engines.stop(1)
+        wait_until(lambda: "can't be reached" in str(engines.ready()))
+        engines.first.script = Script(status=503)
+        assert engines.ask().json()["error"]["code"] == "engine_failed"
+
+
 def test_without_retries_a_call_is_sent_once(tmp_path: Path) -> None:
     with running_engines(tmp_path, "fleet.retries = 0") as engines:
         engines.first.script = Script(status=503)
@@ -193,6 +201,7 @@ def test_a_full_queue_answers_at_once_that_it_is_full(tmp_path: Path) -> None:
             assert (full.status_code, full.json()["error"]["code"]) == (503, "engines_busy")
             assert (full.headers["retry-after"], full.headers["x-should-retry"]) == ("1", "true")
             assert engines.metric("refused_calls_total", reason="full") == 1
+            assert float(full.headers["x-smallforge-cost-usd"]) == 0, "no engine was asked"
             waited = waiting.result(10)
             assert waited.status_code == 503 and "within 2 seconds" in waited.json()["error"]["message"]
             assert engines.metric("refused_calls_total", reason="waited") == 1
@@ -204,8 +213,9 @@ def test_those_that_wait_are_served_in_the_order_of_their_coming(tmp_path: Path)
     with running_engines(tmp_path, "fleet.max_in_flight = 1", number=1) as engines:
         engines.first.script = Script(seconds=2.0, then=Script())
         with ThreadPoolExecutor(4) as pool:
-            asked = []
-            for number in range(4):
+            asked = [pool.submit(_ask_about, engines, 0)]
+            wait_until(lambda: engines.first.asked != [])
+            for number in (1, 2, 3):
                 asked.append(pool.submit(_ask_about, engines, number))
                 wait_until(lambda number=number: engines.metric("waiting_calls") == number)  # type: ignore[misc]
             assert [answer.result(10) for answer in asked] == [200] * 4
