@@ -14,7 +14,6 @@ from typing import Any
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.telemetry import TelemetryConfig
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from engine.settings import LOOPBACK, GatewaySettings
 from gateway.access.admission import admit
@@ -24,6 +23,7 @@ from gateway.access.key import Issued, wanted_from
 from gateway.access.keyring import Keyring
 from gateway.errors import RequestInvalid, StartFailed
 from gateway.exchange import read_body
+from gateway.hosts import OwnHosts
 from gateway.listing import as_json
 from gateway.protocol import read_object
 from gateway.server import bind
@@ -82,7 +82,7 @@ def _admin_app(keyring: Keyring, gate: Gate, answers: Answers, host: str) -> Fas
     app.include_router(_keys_router(keyring))
     if host in LOOPBACK:
         # A page on the web may point its own host name at this machine.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"], www_redirect=False)
+        app.add_middleware(OwnHosts, hosts=[*LOOPBACK, "[::1]"])
     return app
 
 
