@@ -40,8 +40,8 @@ def entry_of(visit: Visit) -> Entry | None:
     chat, outcomes = call.runnable.executor.chat, [call.outcomes[at] for at in sorted(call.outcomes)]
     tokens = student.tokens
     texts = {
-        "inputs": call.given,
-        "outputs": [outcome.outputs for outcome in outcomes],
+        "inputs": kept_inputs(call.given),
+        "outputs": [dict(outcome.outputs) for outcome in outcomes],
         "steps": None if student.trace is None else student.trace.as_list(),
     }
     row = {
@@ -62,11 +62,14 @@ def entry_of(visit: Visit) -> Entry | None:
         "status": visit.status,
         "error": None if visit.error is None else visit.error.code,
     }
-    return Entry(row, write_json(texts, _plain))
+    return Entry(row, write_json(texts, str))
 
 
-def _plain(value: object) -> object:
-    """Tools as a request has them, so that a build can read them again."""
-    if isinstance(value, Offer):
-        return [tool.as_dict() for tool in value.tools]
-    return dict(value) if isinstance(value, Mapping) else str(value)
+def kept_inputs(given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Inputs as a request holds them, so that a build can read them again: tools are a list."""
+    if given is None:
+        return None
+    return {
+        name: [tool.as_dict() for tool in value.tools] if isinstance(value, Offer) else value
+        for name, value in given.items()
+    }
