@@ -14,7 +14,7 @@ import pytest
 from openai import OpenAI
 
 from tests.gateway.fleet.engines import Engines, running_engines
-from tests.gateway.serving import fingerprint_of, make_plan, put_release, wait_until
+from tests.gateway.serving import RunningGateway, fingerprint_of, make_plan, put_release, wait_until
 from tests.gateway.upstream import REPLY, Script, Upstream
 
 QUICK = "fleet.eject_after = 2\nfleet.eject_seconds = 0.3"
@@ -29,6 +29,10 @@ def test_a_release_stays_with_one_engine_until_that_one_has_much_to_do(tmp_path:
         with ThreadPoolExecutor(6) as pool:
             statuses = [answer.status_code for answer in pool.map(lambda _: engines.ask(), range(6))]
         assert statuses == [200] * 6 and engines.second.asked != []
+
+
+def test_one_engine_without_a_bound_is_asked_as_if_there_were_no_fleets(gateway: RunningGateway) -> None:
+    assert "gateway_engine_in_flight_calls" not in gateway.metrics.text()
 
 
 def test_each_release_has_its_own_order_of_the_engines(tmp_path: Path) -> None:
