@@ -8,6 +8,7 @@ counts as anywhere else.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from opentelemetry.context import Context
@@ -39,6 +40,8 @@ class Traces:
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("smallforge.gateway")
         self._content = settings.content
+        # It would write down each part of a client's header that is none, as often as the client likes.
+        logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)
 
     def begin(self, visit: Visit) -> None:
         """Follows a request, as part of its client's trace where it says that it has one."""

@@ -107,6 +107,29 @@ def test_the_clients_trace_goes_on_in_the_gateway_and_in_the_engine(
     assert upstream_headers["tracestate"] == "vendor=value"
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"traceparent": "00-nothing-of-the-sort-01"},
+        {"traceparent": f"00-{'0' * 32}-{SPAN}-01"},
+        {"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "=,;\tCANARY" + "x" * 600},
+    ],
+    ids=["no trace", "a trace of zeros", "no state"],
+)
+def test_a_header_that_makes_no_sense_harms_nobody(
+    headers: dict[str, str],
+    traced: Traced,
+    collector: Collector,
+    upstream: Upstream,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert traced.ask(headers=headers).headers["x-request-id"]
+    (call,) = collector.waited_for(CALL)
+    said = {name.lower(): value for name, value in upstream.headers[-1].items()}
+    assert said["traceparent"] == f"00-{call.trace}-{call.id}-{said['traceparent'][-2:]}"
+    assert "tracestate" not in said and "CANARY" not in caplog.text
+
+
 def test_each_of_several_answers_is_a_call_of_the_same_program(traced: Traced, collector: Collector) -> None:
     traced.ask(n=3)
     collector.waited_for(PATH)
