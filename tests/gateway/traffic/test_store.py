@@ -72,6 +72,19 @@ async def test_what_is_too_old_goes_with_its_feedback(store: TrafficStore, tmp_p
     assert metrics.registry().get_sample_value("gateway_traffic_swept_total") == 1_100
 
 
+async def test_of_what_was_deleted_no_byte_stays_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.db"
+    database = Database(str(path))
+    store = TrafficStore(database)
+    await store.open()
+    await store.add(
+        redacted_rows([an_entry("a", days_old=9, inputs={"question": "remarkable"})], Redaction({}))
+    )
+    await sweep(store, TrafficMetrics(Metrics()), days=7)
+    await database.close()
+    assert b"remarkable" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
+
+
 async def test_workers_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
     databases = [Database(str(tmp_path / "gateway.db")) for _ in range(3)]
 
