@@ -18,8 +18,8 @@ from compiler.errors import StateNotWritten, UserMistake
 from compiler.program_file import FieldSketch, Sketch, program_source
 from programs.data import Row, read_rows
 from programs.errors import DataInvalid
-from programs.loading import PROGRAM_NAME
 from programs.numerals import read_number
+from programs.program import PROGRAM_NAME
 
 ROWS_FOR_A_BUILD = 50
 """Cut 60/20/20, these give the 10 training and 10 test rows that a build needs."""

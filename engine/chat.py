@@ -64,6 +64,8 @@ class ModelCard:
 
 Body = Mapping[str, object]
 
+_MOST_TOKENS = 2**40  # of one call; more is a fault of the server that counted
+
 
 def decode(data: bytes, url: str) -> Body:
     """The JSON object in `data`. Raises EngineReplyInvalid, quoting the start of what came instead."""
@@ -125,17 +127,22 @@ def read_usage(body: Body) -> Usage | None:
     usage = body.get("usage")
     if not isinstance(usage, dict):
         return None
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-    if not isinstance(prompt, int) or not isinstance(completion, int):
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens", 0))
+    if prompt is None or completion is None:
         return None
     cached = _detail(usage, "prompt_tokens_details", "cached_tokens")
-    return Usage(prompt, completion, cached, _detail(usage, "completion_tokens_details", "reasoning_tokens"))
+    reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")
+    return Usage(prompt, completion, None if cached is None else min(cached, prompt), reasoning)
 
 
 def _detail(usage: Body, details: str, name: str) -> int | None:
     found = usage.get(details)
-    value = found.get(name) if isinstance(found, dict) else None
-    return value if isinstance(value, int) else None
+    return _count(found.get(name)) if isinstance(found, dict) else None
+
+
+def _count(value: object) -> int | None:
+    """A number of tokens; one that can be none is as good as untold, because money is counted by it."""
+    return value if isinstance(value, int) and 0 <= value <= _MOST_TOKENS else None
 
 
 def read_model_cards(body: Body, url: str) -> list[ModelCard]:

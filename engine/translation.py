@@ -7,11 +7,13 @@ test instead of getting its parent's meaning unseen.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from math import isnan
 from time import time
 
 import httptools
@@ -71,6 +73,10 @@ _CONTEXT_WORDS = (
 _GONE_WORDS = ("model has crashed", "model is unloaded", "model unloaded")
 
 
+_STATUS = re.compile("[0-9]{3}")
+
+_LONGEST_RETRY = 24 * 3600.0  # seconds that an engine may tell a client to stay away
+
 # A shorter one is a placeholder such as "EMPTY", and likely to be part of a word.
 _SHORTEST_KEY = 8
 
@@ -112,7 +118,7 @@ def from_error_event(body: object, url: str) -> EngineError:
     """Our error for an error object inside a stream, where only the body can tell the status."""
     error = body.get("error") if isinstance(body, dict) else None
     code = error.get("code") if isinstance(error, dict) else None
-    status = int(code) if isinstance(code, int | str) and str(code).isdigit() else 500
+    status = int(code) if isinstance(code, int | str) and _STATUS.fullmatch(str(code)) else 500
     return from_status(status if 400 <= status < 600 else 500, {}, body, url)
 
 
@@ -139,15 +145,15 @@ def _status_name(status: int) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from a Retry-After header, which may hold seconds or a date."""
+    """Seconds from a Retry-After header, which may hold seconds or a date; a day at most."""
     value = headers.get("Retry-After") or headers.get("retry-after")
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-    except ValueError:
-        return None
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time()
+        except (ValueError, OverflowError):
+            return None
+    return None if isnan(seconds) else min(max(0.0, seconds), _LONGEST_RETRY)

@@ -29,7 +29,7 @@ from gateway.students import Students
 from gateway.visit import Visit
 from programs.aliases import Aliases, read_aliases
 from programs.canary import Canary, read_canary
-from programs.errors import DataInvalid, ProgramError, ReleaseError, ReleaseInvalid
+from programs.errors import DataInvalid, ReleaseError, ReleaseInvalid
 from programs.execution import Executor
 from programs.output_pattern import output_pattern
 from programs.program import Sampling
@@ -210,7 +210,7 @@ class Catalog:
                 program, version, runnable=self._make_runnable(self._root / program / version)
             )
             _log.info("loaded release %s@%s", program, version)
-        except (ProgramError, ModelUnavailable, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 -- whatever one folder holds, the others are served
             _log.error("release %s@%s is refused: %s", program, version, error)
             if former is None or former.runnable is None:
                 if isinstance(error, ModelUnavailable):
@@ -241,7 +241,7 @@ class Catalog:
     def _read_aliases(self, program: str) -> None:
         try:
             self._aliases[program] = read_aliases(self._root / program)
-        except ReleaseError as error:
+        except (ReleaseError, OSError) as error:
             _log.error("the aliases of %r are refused, the former ones stay: %s", program, error)
 
     def _read_canary(self, program: str) -> None:

@@ -53,7 +53,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _stamp(path: str) -> Stamp:
     try:
-        found = os.stat(path)
+        # Of a link itself: where it leads nothing is read, and a circle of links has no stamp.
+        found = os.lstat(path)
     except FileNotFoundError:
         return ()
     return (found.st_mtime_ns, found.st_size, found.st_ino)

@@ -13,10 +13,12 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from programs.canary import end_canary
 from programs.errors import ReleaseInvalid, ReleaseNotFound
+from programs.plain_file import read_plain_file
 from programs.program_folder import alone, replace_file
 
 Alias = Literal["champion", "candidate"]
 _VERSION = re.compile(r"[0-9a-f]{12}")
+_LARGEST_FILE = 8 * 1024 * 1024  # bytes; a move takes about 150
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def read_aliases(program_folder: Path) -> Aliases:
     """
     path = program_folder / "aliases.json"
     try:
-        aliases = _ALIASES.validate_json(path.read_bytes())
+        aliases = _ALIASES.validate_json(read_plain_file(path, _LARGEST_FILE))
     except FileNotFoundError:
         return Aliases()
     except ValidationError as error:

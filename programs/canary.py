@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from programs.errors import ReleaseInvalid, ReleaseNotFound
+from programs.plain_file import read_plain_file
 from programs.program_folder import alone, replace_file
 
 FILE = "canary.json"
@@ -85,12 +86,9 @@ def read_canary(program_folder: Path) -> Canary | None:
     """
     path = program_folder / FILE
     try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
+        data = read_plain_file(path, _LARGEST_FILE)
     except FileNotFoundError:
         return None
-    if len(data) > _LARGEST_FILE:
-        raise ReleaseInvalid(f"{str(path)!r} is larger than {_LARGEST_FILE:,} bytes")
     try:
         canary = _CANARY.validate_json(data)
     except ValidationError as error:

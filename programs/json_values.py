@@ -23,12 +23,16 @@ class JsonUnusable(ValueError):
     """Its text says what is wrong, as in "is not JSON: ..."."""
 
 
-def read_json(data: bytes) -> Any:
-    """The value in a JSON text. Raises JsonUnusable."""
+def read_json(data: bytes, *, unique: bool = False) -> Any:
+    """The value in a JSON text; with `unique` no object may have a key twice. Raises JsonUnusable."""
     nested = JsonUnusable(f"holds lists and objects inside one another, more than {MOST_LEVELS} levels")
     try:
         value = json.loads(
-            data.decode("utf-8"), parse_constant=_no_constant, parse_float=_float, parse_int=_integer
+            data.decode("utf-8"),
+            parse_constant=_no_constant,
+            parse_float=_float,
+            parse_int=_integer,
+            object_pairs_hook=_with_each_key_once if unique else None,
         )
     except UnicodeDecodeError as error:
         raise JsonUnusable("is not UTF-8") from error
@@ -76,6 +80,13 @@ def _whole_characters(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _with_each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise JsonUnusable("has a key twice")
+    return found
 
 
 def _no_constant(text: str) -> NoReturn:

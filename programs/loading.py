@@ -11,7 +11,6 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,11 +21,9 @@ from types import ModuleType
 
 from programs import PROGRAMS
 from programs.errors import ProgramError, ProgramInvalid, ProgramNotFound
-from programs.program import Program
+from programs.program import PROGRAM_NAME, Program
 
 ENTRY_POINT_GROUP = "smallforge.programs"
-# A name becomes a folder of releases and a model name, where `@` separates the version.
-PROGRAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True)

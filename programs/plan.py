@@ -12,8 +12,9 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+from annotated_types import Ge, Le
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from programs.checks import MOST_CHECK_RETRIES, DeclaredCheck, refuse_unknown_fields
@@ -27,6 +28,8 @@ FieldType = Literal[
     "tools", "tool", "tool_calls", "enum", "json",
 ]  # fmt: skip
 
+_ROLES = frozenset({"system", "user", "assistant"})
+_NAME = re.compile(r"\w{1,200}")
 _MARKER = re.compile(r"\[\[ ## (\w+) ## \]\]")
 # What DSPy's adapters expand into message parts, wherever it stands.
 _PART = re.compile(r"<<(CUSTOM-TYPE-(?:START|END)-IDENTIFIER)>>")
@@ -77,7 +80,7 @@ class Plan:
     """Text after the inputs of a request that names the outputs to write."""
     chat: Chat
     sampling: Sampling
-    context_tokens: int | None = None
+    context_tokens: Annotated[int, Ge(1), Le(2**31 - 1)] | None = None
     """The student's window in tokens, where it was known at the build."""
     checks: tuple[DeclaredCheck, ...] = ()
     check_retries: int = 1
@@ -130,16 +133,28 @@ def read_plan(data: Mapping[str, Any]) -> Plan:
         found = error.errors(include_url=False)[0]
         where = ".".join(map(str, found["loc"]))
         raise ReleaseInvalid(f"plan.json: {where}: {found['msg']}") from error
-    for field in (field for field in (*plan.inputs, *plan.outputs) if field.type == "json"):
-        try:
-            field.json  # noqa: B018 - made now and kept
-        except TypeUnusable as error:
-            raise ReleaseInvalid(f"plan.json: the type of {field.name!r}: {error}") from error
+    _refuse_unusable_fields((*plan.inputs, *plan.outputs))
+    if not {message.role for message in plan.prefix} <= _ROLES:
+        raise ReleaseInvalid(f"plan.json: 'prefix' may hold messages of {', '.join(sorted(_ROLES))} only")
     if not 0 <= plan.check_retries <= MOST_CHECK_RETRIES:
         raise ReleaseInvalid(
             f"plan.json: check_retries: {plan.check_retries} is not from 0 to {MOST_CHECK_RETRIES}"
         )
     return plan
+
+
+def _refuse_unusable_fields(fields: Sequence[Field]) -> None:
+    names: set[str] = set()
+    for field in fields:
+        # A name stands in a marker, which must not be able to end early.
+        if not _NAME.fullmatch(field.name) or field.name in names:
+            raise ReleaseInvalid(f"plan.json: {field.name!r:.80} can't name a field, or names two")
+        names.add(field.name)
+        if field.type == "json":
+            try:
+                field.json  # noqa: B018 - made now and kept
+            except TypeUnusable as error:
+                raise ReleaseInvalid(f"plan.json: the type of {field.name!r}: {error}") from error
 
 
 def render(plan: Plan, inputs: Mapping[str, Any]) -> list[Message]:

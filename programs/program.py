@@ -5,9 +5,12 @@ Knows nothing of models, optimisers or releases, and imports no DSPy: listing pr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+from annotated_types import Ge, Le, MaxLen
 
 from programs.checks import MOST_CHECK_RETRIES
 from programs.errors import ProgramInvalid
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+# A name becomes a folder of releases and a model name, where `@` separates the version.
+PROGRAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class Metric(Protocol):
@@ -37,13 +42,16 @@ AsFields = Callable[[Mapping[str, Any]], Sequence[Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the model is asked. Optimiser, scorer and release use exactly these values."""
+    """How the model is asked. Optimiser, scorer and release use exactly these values.
 
-    temperature: float = 0.0
-    max_tokens: int = 512
-    top_p: float | None = None
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
+    The bounds are those of the engines; a release is held to them when it is read.
+    """
+
+    temperature: Annotated[float, Ge(0), Le(2)] = 0.0
+    max_tokens: Annotated[int, Ge(1), Le(2**31 - 1)] = 512
+    top_p: Annotated[float, Ge(0), Le(1)] | None = None
+    seed: Annotated[int, Ge(-(2**63)), Le(2**63 - 1)] | None = None
+    stop: Annotated[tuple[str, ...], MaxLen(16)] = ()
 
     def as_request(self) -> dict[str, Any]:
         """The fields of an OpenAI chat request; what is unset is left out."""

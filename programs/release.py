@@ -26,9 +26,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from programs.ensemble import Ensemble, read_ensemble
 from programs.errors import ReleaseInvalid, ReleaseNotFound, ReleaseNotWritten
+from programs.json_values import JsonUnusable, read_json
 from programs.neighbours import Neighbours, read_neighbours
+from programs.plain_file import read_plain_file
 from programs.plan import Plan, read_plan
-from programs.program import Chat, Sampling
+from programs.program import PROGRAM_NAME, Chat, Sampling
 
 Kind = Literal["plan", "neighbours", "ensemble", "interpreted"]
 FILES: Mapping[Kind, str] = {
@@ -178,6 +180,7 @@ def read_release(path: Path) -> Release:
         found = error.errors(include_url=False)[0]
         where = ".".join(map(str, found["loc"]))
         raise ReleaseInvalid(f"{path.name}: release.json: {where}: {found['msg']}") from error
+    _check(PROGRAM_NAME.fullmatch(identity.program) is not None, f"{identity.program!r:.80} names no program")
     _check(
         path.name == identity.version,
         f"the release is version {identity.version!r}, its directory says {path.name!r}",
@@ -215,6 +218,7 @@ def verify_evidence(path: Path) -> list[str]:
     for folder in sorted((path / "evidence").glob("*/")):
         if folder.name.startswith("."):
             continue
+        _check(not folder.is_symlink(), f"evidence {folder.name} is a link")
         for name, expected in _read_json(folder / "digests.json").items():
             _check(
                 digest(_read_file(folder / Path(name).name)) == expected,
@@ -240,11 +244,10 @@ def _write_folder(home: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _read_file(path: Path) -> bytes:
-    if path.is_symlink() or not path.is_file():
-        raise ReleaseInvalid(f"{path.name} is missing or no plain file in {str(path.parent)!r}")
-    if path.stat().st_size > _LARGEST_FILE:
-        raise ReleaseInvalid(f"{path.name} is larger than {_LARGEST_FILE} bytes")
-    return path.read_bytes()
+    try:
+        return read_plain_file(path, _LARGEST_FILE)
+    except FileNotFoundError as error:
+        raise ReleaseInvalid(f"{path.name} is missing in {str(path.parent)!r}") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -252,16 +255,10 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _parse_json(data: bytes, name: str) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        if len(set(keys)) != len(keys):
-            raise ReleaseInvalid(f"{name} has a key twice")
-        return dict(pairs)
-
     try:
-        content = json.loads(data, object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
-        raise ReleaseInvalid(f"{name} is no JSON: {error}") from error
+        content = read_json(data, unique=True)
+    except JsonUnusable as error:
+        raise ReleaseInvalid(f"{name} {error}") from error
     _check(isinstance(content, dict), f"{name} must hold an object")
     return dict(content)
 

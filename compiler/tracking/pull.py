@@ -19,11 +19,13 @@ from compiler.errors import UserMistake
 from compiler.tracking.mlflow_store import Store
 from compiler.tracking.registry import RELEASE_FOLDER
 from programs.errors import ReleaseInvalid, ReleaseNotFound, ReleaseNotWritten
-from programs.loading import PROGRAM_NAME
+from programs.program import PROGRAM_NAME
 from programs.release import Release, read_release, verify_evidence
 
 _ADDRESS = re.compile(r"models:/+([^/@:]+)(?:@([A-Za-z][\w-]*)|/([0-9]+))")
-_FILE = re.compile(r"(release|plan|state)\.json|evidence/(?!\.)[\w.-]{1,100}/(?!\.)[\w.-]{1,100}")
+_FILE = re.compile(
+    r"(release|plan|neighbours|ensemble|state)\.json|evidence/(?!\.)[\w.-]{1,100}/(?!\.)[\w.-]{1,100}"
+)
 _VERSION = re.compile(r"[0-9a-f]{12}")
 _LARGEST = 32 * 1024 * 1024  # bytes of one file
 _MOST_FILES = 1000

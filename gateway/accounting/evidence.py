@@ -12,7 +12,11 @@ from typing import Any
 
 import orjson
 
+from programs.errors import ReleaseInvalid
+from programs.plain_file import read_plain_file
+
 _log = logging.getLogger(__name__)
+_LARGEST_FILE = 32 * 1024 * 1024  # bytes
 
 Record = Mapping[str, Any]
 """A build's own account, as `build.json` holds it."""
@@ -53,8 +57,10 @@ def read_measured(release: Path) -> Measured:
 def _build_records(release: Path) -> list[Record]:
     """The builds' accounts, newest first; what is damaged counts as empty and never keeps a release back."""
     # Evidence of evaluations has no record of a build.
-    found = (release / "evidence").glob("*/build.json")
+    home = release / "evidence"
+    found = () if home.is_symlink() else home.glob("*/build.json")
     folders = [path.parent for path in found if not path.parent.name.startswith(".")]
+    folders = [folder for folder in folders if not folder.is_symlink()]
     newest = sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)
     return [_build_record(folder) for folder in newest]
 
@@ -62,10 +68,10 @@ def _build_records(release: Path) -> list[Record]:
 def _build_record(folder: Path) -> Record:
     """A build's own account if it is as it was written, else nothing."""
     try:
-        data = (folder / "build.json").read_bytes()
-        expected = orjson.loads((folder / "digests.json").read_bytes())["build.json"]
+        data = read_plain_file(folder / "build.json", _LARGEST_FILE)
+        expected = orjson.loads(read_plain_file(folder / "digests.json", _LARGEST_FILE))["build.json"]
         record = orjson.loads(data)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ReleaseInvalid, OSError, ValueError, KeyError, TypeError) as error:
         _log.warning("no readable evidence in %s: %s", folder, error)
         return {}
     if hashlib.sha256(data).hexdigest() != expected:

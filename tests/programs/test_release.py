@@ -126,8 +126,8 @@ def test_a_changed_identity_is_refused(tmp_path: Path) -> None:
         ('{"program": "sum", "forward": 1}', "release.json"),
         ("[]", "must hold an object"),
         ('{"a": 1, "a": 2}', "twice"),
-        ("{" * 5 + "x", "no JSON"),
-        ("[" * 200_000, "no JSON"),
+        ("{" * 5 + "x", "not JSON"),
+        ("[" * 200_000, "inside one another"),
     ],
 )
 def test_a_hostile_identity_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:
