@@ -99,10 +99,10 @@ def trained(console: Console, browser: Browser) -> Console:
     """Two builds from uploaded rows: the first release is the champion, the second a candidate."""
     page = browser.new_page()
     page.set_default_timeout(SECONDS)
-    for optimizer in ("none", "LabeledFewShot"):
+    for optimizer in ("none", "BootstrapFewShotWithRandomSearch"):
         order(page, console, optimizer)
         page.get_by_role("button", name="Start the build").click()
-        expect(page.get_by_role("link", name="See the release")).to_be_visible(timeout=2 * SECONDS)
+        expect(page.get_by_role("link", name="See the release")).to_be_visible(timeout=3 * SECONDS)
     page.close()
     return console
 
