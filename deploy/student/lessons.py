@@ -97,11 +97,8 @@ class Lesson(NamedTuple):
         return bool(self.sentences and self.grade and self.subject)
 
     def said(self) -> Said:
-        terms = self._key_words()
-        first = next((s for s in self.sentences if terms[0].casefold() in _words(s)), "")
-        first = first or next(iter(self.sentences), "")
-        second = next((s for s in self.sentences if s != first), "")
-        return Said(self.query, terms[0], self.subject or "thinking", first, second)
+        first, second = (*self.sentences, "", "")[:2]
+        return Said(self.query, self._key_words()[0], self.subject or "thinking", first, second)
 
     def _key_words(self) -> list[str]:
         """Words of the query that say most, those that stand in the context first."""
@@ -159,8 +156,8 @@ class Lessons:
 
     def lesson(self, rng: random.Random) -> Lesson:
         """One without end of them; each optional input may be missing."""
-        draws = (self._of_topic, self._recombined, self._invented, self._odd)
-        (draw,) = rng.choices(draws, (0.4, 0.15, 0.2, 0.25))
+        draws = (self._of_topic, self._recombined, self._invented, self._odd, self._disguised)
+        (draw,) = rng.choices(draws, (0.15, 0.1, 0.15, 0.2, 0.4))
         subject, sentences, query = draw(rng)
         return Lesson(
             query,
@@ -233,6 +230,22 @@ class Lessons:
         sentences = rng.sample(INVENTED, rng.choices((1, 2, 3), (0.2, 0.6, 0.2))[0])
         query = rng.choice(ABOUT_INVENTED).format(**names)
         return rng.choice(self.topics).subject, [s.format(**names) for s in sentences], query
+
+    def _disguised(self, rng: random.Random) -> tuple[str, list[str], str]:
+        """A topic whose longer words are others: what it says can't be known by heart."""
+        subject, sentences, query = self._of_topic(rng)
+        others: dict[str, str] = {}
+
+        def other(match: re.Match[str]) -> str:
+            word = match[0]
+            if len(word) < 4 or word.isdigit() or rng.random() < 0.2:
+                return word
+            named = _name(rng) if rng.random() < 0.45 else rng.choice(self.words)
+            new = others.setdefault(word.casefold(), named)
+            return new.capitalize() if word[0].isupper() else new
+
+        texts = [_WORD.sub(other, text) for text in (*sentences, query)]
+        return subject, texts[:-1], texts[-1]
 
     def _odd(self, rng: random.Random) -> tuple[str, list[str], str]:
         def words(least: int, most: int) -> list[str]:

@@ -89,7 +89,9 @@ class Trainer:
     def begin_from(self, folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
         """Takes over a trained student, at the place of the curriculum where all families begin."""
         take_over(self.student, folder, tokenizer)
-        self.seen, self.warm_up = ALL_FAMILIES, TAKE_OVER_STEPS
+        self.seen = ALL_FAMILIES
+        same_pieces = pieces.load(folder).get_vocab() == tokenizer.get_vocab()
+        self.warm_up = WARM_UP_STEPS if same_pieces else TAKE_OVER_STEPS
         for master, (matrix, _) in zip(self.optimiser.masters, self.optimiser.matrices, strict=True):
             master.copy_(matrix.detach())
         self.mean = self._copies()
