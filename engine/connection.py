@@ -18,6 +18,7 @@ from engine.translation import from_transport
 from engine.waiting import Clock, Reading
 
 _LARGEST_HEAD = 64 * 1024
+_LARGEST_BODY = 256 * 1024 * 1024  # a reply that is larger has no end, or was packed to do harm
 _MOST_AHEAD = 256 * 1024  # bytes that may wait for a slow reader before the server has to wait as well
 
 # How long a finished stream may take to close by itself before its connection is given up instead of reused.
@@ -57,7 +58,7 @@ class Connection(asyncio.Protocol):
         self.headers: dict[str, str] = {}
         self.complete = False
         self._reusable = True
-        self._head = 0
+        self._head = self._body = 0
         self._parts: list[bytes] = []
         self._ahead = 0
         self._inflate: Callable[[bytes], bytes] | None = None
@@ -162,7 +163,11 @@ class Connection(asyncio.Protocol):
             self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress
 
     def on_body(self, data: bytes) -> None:
-        self._parts.append(data if self._inflate is None else self._inflate(data))
+        part = data if self._inflate is None else self._inflate(data)
+        self._body += len(part)
+        if self._body > _LARGEST_BODY:
+            raise httptools.HttpParserError(f"its body is larger than {_LARGEST_BODY} bytes")
+        self._parts.append(part)
         self._ahead += len(data)
 
     def on_message_begin(self) -> None:

@@ -39,11 +39,15 @@ class Passing:
 
     async def pieces(self) -> AsyncGenerator[bytes]:
         """Whole lines as soon as they are here; an error among the events is raised after those before it."""
-        rest = b""
+        rest: list[bytes] = []
         phase: Reading = "first_byte"
         while data := await self._reply.some(phase):
             phase = "between"
-            *lines, rest = (rest + data).split(b"\n")
+            rest.append(data)
+            if b"\n" not in data:
+                continue
+            *lines, last = b"".join(rest).split(b"\n")
+            rest = [last]
             passed, failure = self._examined(lines)
             if passed:
                 yield b"\n".join([*passed, b""])
@@ -52,8 +56,8 @@ class Passing:
             if self._done:
                 await self._reply.linger()
                 return
-        if rest:
-            yield rest
+        if last := b"".join(rest):
+            yield last
 
     def _examined(self, lines: list[bytes]) -> tuple[list[bytes], EngineError | None]:
         """The lines up to an error, and the error if there is one; most events are not even parsed."""

@@ -10,12 +10,17 @@ class EventReader:
     """Feed it bytes as they arrive; it hands back the payloads that are complete."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[
+            bytes
+        ] = []  # joined only once a line is whole, so that one without end takes no time
 
     def feed(self, data: bytes) -> list[bytes]:
         """The payloads completed by `data`, in order. OpenAI's streams put one event on one `data:` line."""
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
+        if b"\n" not in data:
+            self._rest.append(data)
+            return []
+        lines = b"".join([*self._rest, data]).split(b"\n")
+        self._rest = [lines.pop()]
         return [line[5:].strip() for line in lines if line.startswith(b"data:")]
 
     def finish(self) -> list[bytes]:

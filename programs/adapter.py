@@ -16,9 +16,12 @@ from weakref import WeakKeyDictionary
 import dspy
 from dspy.adapters.chat_adapter import ChatAdapter, field_header_pattern
 from dspy.adapters.types.base_type import Type
-from pydantic import BaseModel
+from dspy.adapters.utils import parse_value
+from dspy.utils.exceptions import AdapterParseError
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_jsonable_python
 
+from programs.json_values import MOST_MENDED, mended_json
 from programs.plan import neutralise, results_content, shown_tools
 from programs.tools import read_offer, without_results
 
@@ -108,8 +111,33 @@ class ProgramAdapter(ChatAdapter):
             line.lstrip() if field_header_pattern.match(line.strip()) else line
             for line in completion.splitlines()
         )
-        fields: dict[str, Any] = super().parse(signature, "\n".join(lines))
-        return fields
+        text = "\n".join(lines)
+        fields: dict[str, Any]
+        if len(text) <= MOST_MENDED:
+            fields = super().parse(signature, text)
+            return fields
+        # Long JSON is not mended, because that would take too long: each value is looked at by itself.
+        as_texts = signature
+        for name in signature.output_fields:
+            as_texts = as_texts.with_updated_fields(name, type_=str)
+        fields = super().parse(as_texts, text)
+        return {name: _typed(signature, name, value, completion) for name, value in fields.items()}
+
+
+def _typed(signature: type[dspy.Signature], name: str, value: Any, completion: str) -> Any:
+    """An output's text as `FieldReader` types it."""
+    annotation = signature.output_fields[name].annotation
+    try:
+        if isinstance(value, str) and len(value) > MOST_MENDED and mended_json(value) == "":
+            return TypeAdapter(annotation).validate_python(value)
+        return parse_value(value, annotation)
+    except ValueError as error:
+        raise AdapterParseError(
+            adapter_name="ProgramAdapter",
+            signature=signature,
+            lm_response=completion,
+            message=f"Failed to parse field {name}: {error}",
+        ) from error
 
 
 def _tools(kind: str, value: Any) -> Any:

@@ -13,10 +13,12 @@ import reprlib
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+import json_repair
 import orjson
 
 MOST_LEVELS = 64  # of lists and objects inside one another
 MOST_DIGITS = 1_000  # of a whole number
+MOST_MENDED = 4_000  # characters; a quarter of a second at worst, which grows with the square of the length
 
 
 class JsonUnusable(ValueError):
@@ -45,6 +47,22 @@ def read_json(data: bytes, *, unique: bool = False) -> Any:
     if rb"\ud" in data.lower() and not _whole_characters(value):
         raise JsonUnusable("holds half a character (a \\ud... without its other half)")
     return value
+
+
+def mended_json(text: str) -> Any:
+    """The value in JSON that a model wrote, mended where it is broken; "" where nothing can be made of it.
+
+    What is longer than `MOST_MENDED` must not be broken.
+
+    Raises:
+        ValueError, RecursionError: it is nested without end.
+    """
+    if len(text) <= MOST_MENDED:
+        return json_repair.loads(text)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return ""
 
 
 def write_json(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:

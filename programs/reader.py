@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import json_repair
 from pydantic import TypeAdapter
 
 from programs.errors import ReplyUnparseable
+from programs.json_values import MOST_MENDED, mended_json
 from programs.plan import Field
 from programs.tools import plain_calls
 
@@ -186,9 +186,11 @@ def _parse_enum(field: Field, text: str) -> str:
 
 
 def _parsed(text: str) -> Any:
-    candidate: Any = json_repair.loads(text)
+    candidate: Any = mended_json(text)
     if candidate != "" or text == "":
         return candidate
+    if len(text) > MOST_MENDED:
+        return text
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

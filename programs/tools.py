@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import json_repair
-
 from programs.json_schema import MOST_SCHEMAS, JsonSchema, SchemaUnusable, kinds_of
-from programs.json_values import write_json
+from programs.json_values import mended_json, write_json
 
 MOST_TOOLS = 128
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -280,7 +278,7 @@ def _call(value: Mapping[str, Any]) -> Call:
     else:
         name, args = value.get("name"), value.get("args", value.get("arguments", {}))
     if isinstance(args, str):
-        args = json_repair.loads(args)
+        args = mended_json(args)
     elif not isinstance(args, dict):
         args = {}
     id = value.get("id") or value.get("call_id")

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from engine.chat import read_usage
 from engine.client import Delta, EngineClient, ModelCard, Reply, Usage
 from engine.errors import (
     ContextWindowExceeded,
@@ -329,3 +330,17 @@ async def test_one_client_serves_two_event_loops() -> None:
 
         assert await asyncio.to_thread(asyncio.run, elsewhere()) == "four"
         assert (await client.complete(ASK, {})).text == "four"
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"prompt_tokens": -5, "completion_tokens": 2}, None),
+        ({"prompt_tokens": 5, "completion_tokens": 2**64 - 1}, None),
+        ({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 9}}, Usage(5, 0, 5)),
+    ],
+)
+async def test_counts_that_no_call_can_have_are_as_good_as_untold(
+    counts: dict[str, object], expected: Usage | None
+) -> None:
+    assert read_usage({"usage": counts}) == expected

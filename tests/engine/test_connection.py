@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import zlib
 
 import pytest
 
 from engine.client import EngineClient, Timeouts
 from engine.errors import EngineReplyInvalid, EngineUnreachable
+from engine.sse import EventReader
 from tests.engine.raw_server import BODY, HEAD, WHOLE, Answer, answering, sending
 from tests.engine.scripted_server import DONE, chunk
 
@@ -183,3 +185,18 @@ async def test_a_large_reply_is_read_whole() -> None:
         for _ in range(2):
             assert len((await client.complete(ASK, {})).text) == 2_000_000
         assert server.connections == 1
+
+
+async def test_a_reply_packed_to_fill_the_memory_is_given_up() -> None:
+    packer = zlib.compressobj(1)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(260)) + packer.flush()
+    head = HEAD + b"Content-Encoding: deflate\r\nContent-Length: %d\r\n\r\n" % len(packed)
+    async with answering(head + packed) as server, EngineClient(server.url, "tiny") as client:
+        with pytest.raises(EngineReplyInvalid):
+            await client.complete(ASK, {})
+
+
+async def test_a_line_without_an_end_is_read_in_time_that_grows_with_its_length() -> None:
+    reader = EventReader()
+    assert [reader.feed(b"data: " if not number else b"x" * 100) for number in range(20_000)] == [[]] * 20_000
+    assert len(reader.finish()[0]) == 1_999_900

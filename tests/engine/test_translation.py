@@ -87,3 +87,14 @@ def test_a_key_is_taken_out_of_what_a_server_says_but_no_placeholder_is() -> Non
     assert without_key("no such key: sk-canary", "sk-canary") == "no such key: (the key)"
     assert without_key("the body is EMPTY", "EMPTY") == "the body is EMPTY"
     assert without_key("anything", None) == "anything"
+
+
+@pytest.mark.parametrize("value", ["inf", "1e400", "nan", "Thu, 01 Jan 9999 00:00:00 GMT"])
+def test_nobody_is_told_to_stay_away_for_longer_than_a_day(value: str) -> None:
+    error = from_status(429, {"Retry-After": value}, "", "http://engine")
+    assert isinstance(error, EngineRateLimited) and (error.retry_after or 0) <= 24 * 3600
+
+
+@pytest.mark.parametrize("code", ["²", "4" * 5_000, -1, True, None])
+def test_a_code_that_is_no_status_is_a_failure_of_the_server(code: object) -> None:
+    assert isinstance(from_error_event({"error": {"code": code}}, "http://engine"), EngineServerError)

@@ -111,3 +111,29 @@ def test_nesting_without_end_is_no_value_of_any_type(kind: FieldType, text: str)
 
 def test_a_number_of_any_size_is_a_number() -> None:
     assert parse_value(Field("x", "int"), "9" * 30) == int("9" * 30)
+
+
+@pytest.mark.parametrize("kind", ["list[str]", "int"])
+def test_long_broken_json_takes_no_time_to_refuse(kind: FieldType) -> None:
+    # Mending it would take minutes, for the whole of which nobody else would be answered.
+    with pytest.raises(ReplyUnparseable):
+        parse_value(Field("x", kind), "{a: b, " * 20_000)
+
+
+@pytest.mark.parametrize("text", ['["a", "b"', '["a", "b"]'])
+def test_long_lists_are_read_as_the_adapter_reads_them(text: str) -> None:
+    signature, long = dspy.Signature("question -> answer: list[str]"), text.replace("a", "a" * 5_000)
+    reply = f"[[ ## answer ## ]]\n{long}\n\n[[ ## completed ## ]]"
+    try:
+        expected = ProgramAdapter().parse(signature, reply)["answer"]
+    except AdapterParseError:
+        with pytest.raises(ReplyUnparseable):
+            parse_value(Field("answer", "list[str]"), long)
+    else:
+        assert parse_value(Field("answer", "list[str]"), long) == expected
+
+
+def test_a_long_text_that_may_be_missing_stays_a_text() -> None:
+    signature = dspy.Signature("question -> answer: str").with_updated_fields("answer", type_=str | None)
+    reply = "[[ ## answer ## ]]\n" + "plain " * 1_000
+    assert ProgramAdapter().parse(signature, reply)["answer"] == ("plain " * 1_000).strip()
