@@ -194,10 +194,14 @@ def _check_students(students: Sequence[str], flags: Mapping[str, Any]) -> None:
 
 def _resuming(arguments: Sequence[str], student: str | None = None) -> Callable[[str], str]:
     """How this command goes on with the build of an id: itself with --resume, for this student alone."""
-    kept = _without(_without(arguments, "--resume"), "--build-id")
+    kept = list(arguments)
+    for option in ("--resume", "--build-id", "--events"):
+        kept = _without(kept, option)
     if student is not None:
         kept = [*_without(kept, "--student"), "--student", student]
-    return lambda build_id: shlex.join(["compiler", *kept, "--resume", build_id])
+    # What follows `--` is no option.
+    place = kept.index("--") if "--" in kept else len(kept)
+    return lambda build_id: shlex.join(["compiler", *kept[:place], "--resume", build_id, *kept[place:]])
 
 
 def _without(arguments: Sequence[str], option: str) -> list[str]:

@@ -34,6 +34,8 @@ _KINDS: dict[str, TypeAdapter[Any]] = {
     )
 }  # fmt: skip
 _ALMOST = 0.99
+_SEARCH = STAGES.index("optimise")
+_SEARCHED = 0.8  # when the search is over
 _MOST_LINES = 2_000
 
 
@@ -69,13 +71,21 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """From 0 to 1: by calls where it was foreseen how many there will be, else by stages."""
+        """From 0 to 1: of a search by its calls, where it was foreseen how many there are; else by stages.
+
+        A search often ends long before all calls that it might make, so what follows it begins further on.
+        """
         if self.result is not None:
             return 1.0
-        if self.estimated is not None and self.estimated.calls and self.spent is not None:
-            return min(_ALMOST, self.spent.calls / self.estimated.calls)
         within = self.scored.done / max(1, self.scored.total) if self.scored is not None else 0.0
-        return min(_ALMOST, (self.stage_number + within) / len(STAGES))
+        after = self.stage_number - _SEARCH
+        if after > 0:
+            return min(
+                _ALMOST, _SEARCHED + (1 - _SEARCHED) * (after - 1 + within) / (len(STAGES) - _SEARCH - 1)
+            )
+        if self.estimated is not None and self.estimated.calls and self.spent is not None:
+            return min(_SEARCHED, self.spent.calls / self.estimated.calls)
+        return (self.stage_number + within) / len(STAGES)
 
 
 @dataclass

@@ -50,7 +50,7 @@ def test_from_an_estimate_to_a_champion(tmp_path: Path, engine: Server) -> None:
         assert client.get(f"/api/jobs/{job['id']}/result").json()["error"]["code"] == "job_busy"
         client.post(f"/api/jobs/{job['id']}/resume")
         done = until(client, job["id"], ended)
-        assert (done["state"], done["progress"]) == ("done", 1.0)
+        assert (done["state"], done["progress"]) == ("done", 1.0), done["why"]
         told = events(client, job["id"])
         names = [name for _, name, _ in told]
         assert names.count("RunBegan") == 2 and names[-2:] == ["RunEnded", "end"]
