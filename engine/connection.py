@@ -167,7 +167,8 @@ class Connection(asyncio.Protocol):
         self._body += len(part)
         if self._body > _LARGEST_BODY:
             raise httptools.HttpParserError(f"its body is larger than {_LARGEST_BODY} bytes")
-        self._parts.append(part)
+        if part:  # the beginning of packed bytes gives none yet, and no bytes would mean the end
+            self._parts.append(part)
         self._ahead += len(data)
 
     def on_message_begin(self) -> None:

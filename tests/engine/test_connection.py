@@ -44,7 +44,18 @@ async def test_every_form_of_a_reply_is_read_and_its_connection_serves_again(rep
         assert server.connections == 1
 
 
-@pytest.mark.parametrize("reply", [WHOLE, CHUNKED + chunks(BODY[:9], BODY[9:], trailer=b"A: b\r\n")])
+PACKED = gzip.compress(BODY)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        WHOLE,
+        CHUNKED + chunks(BODY[:9], BODY[9:], trailer=b"A: b\r\n"),
+        HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b" % (len(PACKED), PACKED),
+    ],
+    ids=["sized", "chunked", "packed"],
+)
 async def test_a_reply_may_be_cut_at_every_byte(reply: bytes) -> None:
     parts = [reply[place : place + 1] for place in range(len(reply))]
     async with answering(sending(*parts)) as server, EngineClient(server.url, "tiny") as client:
