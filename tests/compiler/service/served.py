@@ -75,7 +75,7 @@ def until(client: httpx.Client, job_id: str, wanted: Callable[[dict[str, Any]], 
         job: dict[str, Any] = client.get(f"/api/jobs/{job_id}").json()
         if wanted(job):
             return job
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise AssertionError(f"the job never stood so: {job}")
 
 
