@@ -23,6 +23,7 @@ from gateway.errors import StartFailed, StoreUnavailable
 from gateway.stores.opening import is_url
 
 _log = logging.getLogger(__name__)
+_PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", "PRAGMA foreign_keys = ON")
 _BUSY_SECONDS = 10.0  # how long a writer of SQLite waits for the one before it
 _CONNECT_SECONDS = 5
 _LOCK = 0x534D464F  # PostgreSQL's advisory locks are numbers; this one is "SMFO"
@@ -135,8 +136,8 @@ def _sqlite(path: str) -> AsyncEngine:
         # Transactions are begun below; Python's own would begin one late, and fail where it should wait.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-            cursor.execute(f"PRAGMA {pragma}")
+        for pragma in _PRAGMAS:
+            cursor.execute(pragma)
         cursor.close()
 
     @sa.event.listens_for(engine.sync_engine, "begin")
