@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         sized = "content-length" in self.headers or "transfer-encoding" in self.headers
-        if self.status and not sized and error is None:
+        if self.status and not sized and error is None and self._error is None:
             self.complete = True  # such a reply ends with its connection
         else:
             self._fail(error or ConnectionEnded("it closed the connection"))

@@ -37,6 +37,9 @@ _OPERATIONS = {
 }
 """Path -> what OpenTelemetry's conventions call asking there."""
 
+_ENGINES_OWN = ("chat_template", "kv_transfer_params", "ec_transfer_params")
+_TEMPLATES_OWN = ("chat_template", "tokenize")
+
 
 @dataclass(slots=True)
 class RawErrand:
@@ -165,6 +168,7 @@ class RawRequests:
         return understand
 
     async def _errand(self, path: str, data: bytes, body: dict[str, Any], visit: Visit) -> RawErrand:
+        _refuse_what_works_on_the_engine(body)
         model = await self._models.find(body["model"])
         if model.client.model != model.name:
             data = orjson.dumps({**body, "model": model.client.model})
@@ -177,3 +181,15 @@ class RawRequests:
             told = f"{model!r} is a compiled program; it is asked at /v1/chat/completions or /v1/responses."
             return ModelUnknown(told, param="model")
         return self._catalog.unknown(model, visit.caller)
+
+
+def _refuse_what_works_on_the_engine(body: dict[str, Any]) -> None:
+    """A template is code that the engine runs, and transfers name hosts that it connects to."""
+    options = body.get("chat_template_kwargs")
+    within = [name for name in _TEMPLATES_OWN if isinstance(options, dict) and name in options]
+    name = next((name for name in _ENGINES_OWN if body.get(name) is not None), None)
+    if name is None and within:
+        name = f"chat_template_kwargs.{within[0]}"
+    if name is not None:
+        told = f"{name!r} is not passed on: it would work on the engine, and not on one request."
+        raise RequestInvalid(told, param=name, code="unsupported_parameter")

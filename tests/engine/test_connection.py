@@ -198,6 +198,14 @@ async def test_a_large_reply_is_read_whole() -> None:
         assert server.connections == 1
 
 
+async def test_a_damaged_reply_that_ends_with_its_connection_is_not_taken_for_a_whole_one() -> None:
+    damaged = HEAD + b"Content-Encoding: gzip\r\n\r\n" + PACKED[:10] + b"\xff" * 20
+    answer = sending(damaged, then_close=True)
+    async with answering(answer) as server, EngineClient(server.url, "tiny") as client:
+        with pytest.raises(EngineReplyInvalid, match="as an HTTP server should"):
+            await client.complete(ASK, {})
+
+
 async def test_a_reply_packed_to_fill_the_memory_is_given_up() -> None:
     packer = zlib.compressobj(1)
     packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(260)) + packer.flush()

@@ -41,6 +41,8 @@ class Script:
     seconds: float = 0.0
     """Time to wait before the reply."""
     reasoning_tokens: int | None = None
+    usage: Mapping[str, Any] | None = None
+    """Counts that are told instead of true ones."""
     then: Script | None = None
     """What is done with the requests after the first."""
 
@@ -179,6 +181,8 @@ class Upstream:
         }
 
     def _usage(self, body: dict[str, Any], script: Script) -> dict[str, Any]:
+        if script.usage is not None:
+            return dict(script.usage)
         prompt = sum(len(message["content"]) + self.template_tokens for message in body["messages"])
         thought = script.reasoning_tokens
         details = {} if thought is None else {"completion_tokens_details": {"reasoning_tokens": thought}}
