@@ -16,7 +16,7 @@ from openai.types.chat import ChatCompletionMessageParam
 URL = "http://127.0.0.1:8080"
 # A first question, and the system text that it is about where the task wants one.
 EXAMPLES: dict[str, tuple[str, str | None]] = {
-    "gsm8k": ("Mia packs 4 boxes of 12 pencils and gives 9 away. How many pencils does she have left?", None),
+    "gsm8k": ("Anna buys 4 pens at $3 each and pays with $20. How many dollars does she get back?", None),
     "hotpotqa": (
         "On which river does the town lie where the painter Ilse Marrow was born?",
         "Ilse Marrow | Ilse Marrow (1911-1983) was a painter born in Tannford.\n"
@@ -25,9 +25,8 @@ EXAMPLES: dict[str, tuple[str, str | None]] = {
     ),
     "scripture_qa": ("Who made the heavens and the earth in Genesis 1:1?", None),
     "teaching": (
-        "Why is it colder in winter?",
-        "The Earth's axis is tilted. In winter our half leans away from the Sun, so its light comes in low "
-        "and spreads over more ground, and the days are short.",
+        "What does the heart do?",
+        "The heart pumps blood through the body. Blood carries oxygen to every part.",
     ),
 }
 
