@@ -85,6 +85,8 @@ class GatewaySettings:
     """Whether a traced request may see prompts and raw replies."""
     constrain: bool = False
     """Whether students on vLLM are held to their programs' format."""
+    cache_salt: bool = False
+    """Whether vLLM's prefix cache is kept apart by the callers' keys."""
     warm: bool = True
     """Whether vLLM reads the constant part of a prompt ahead of the first request."""
     allow_origins: tuple[str, ...] = ()

@@ -73,6 +73,7 @@ class Gateway(_Table):
     strict: bool = False
     trace: bool = False
     constrain: bool = False
+    cache_salt: bool = False
     warm: bool = True
     allow_origins: Names = ()
     allow_credentials: bool = False

@@ -72,9 +72,9 @@ def create_app(
     app.state.exposed = exposed
     app.state.metrics = parts.metrics
     app.state.gate = parts.gate
-    raw = RawRequests(exposed, catalog, gateway.caps)
+    raw = RawRequests(exposed, catalog, gateway.caps, gateway.cache_salt)
     ladders = ladders_of(settings.programs, students, parts.metrics)
-    rules = Rules(gateway.strict, gateway.trace, gateway.constrain, ladders)
+    rules = Rules(gateway.strict, gateway.trace, gateway.constrain, ladders, gateway.cache_salt)
     programs = Programs(catalog, gateway.caps, rules, parts.cache)
     asking = _asking(raw, programs, _reception(parts, gateway))
     # For other methods than POST, and for whoever lists what paths there are.

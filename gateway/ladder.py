@@ -19,6 +19,7 @@ from gateway.constraint import CONSTRAINTS, constraint
 from gateway.errors import EnginesBusy, ModelUnavailable
 from gateway.metrics import Metrics
 from gateway.place import Asked, ServedStudent
+from gateway.salt import SALT
 from gateway.students import Students
 from programs.errors import CheckFailed
 from programs.execution import RunFailed
@@ -137,7 +138,8 @@ class Climb:
         except ModelUnavailable:
             return False
         own = self._call.request.upstream
-        self.params = {name: value for name, value in own.items() if name not in CONSTRAINTS}
+        others = CONSTRAINTS if teacher.student.engine.kind == "vllm" else {*CONSTRAINTS, SALT}
+        self.params = {name: value for name, value in own.items() if name not in others}
         if self._call.constrain:
             self.params = {**self.params, **constraint(self._call.runnable, teacher, self._inputs)}
         self._model.turn_to(asked, f"teacher:{name}")

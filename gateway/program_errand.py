@@ -24,6 +24,7 @@ from gateway.protocol import ChatRequest, new_id, request_from
 from gateway.response_events import ResponseEvents
 from gateway.responses import ResponseObject
 from gateway.responses_request import Repeated, in_responses_words, read_responses_request
+from gateway.salt import salt_of
 from gateway.streaming import Chunks, Writer, stream
 from gateway.visit import TRACE, Visit
 from programs.execution import Outcome
@@ -124,14 +125,15 @@ class ProgramErrand:
 @dataclass(frozen=True)
 class Rules:
     """What the operator decides for all requests: whether they may lose parts in silence, whether traced ones
-    show prompts and raw replies, whether students are held to their programs' format, and how failed answers
-    of a program are asked for again.
+    show prompts and raw replies, whether students are held to their programs' format, how failed answers of a
+    program are asked for again, and whether callers are kept apart in an engine's prefix cache.
     """
 
     strict: bool = False
     trace: bool = False
     constrain: bool = False
     ladders: Mapping[str, Ladder] = field(default_factory=dict)
+    salt: bool = False
 
 
 class Programs:
@@ -167,6 +169,8 @@ class Programs:
 
     def _call(self, id: str, request: ChatRequest, visit: Visit) -> Call:
         runnable, served, student = self._catalog.find(request.model, visit)
+        if self._rules.salt:
+            request.upstream |= salt_of(visit.caller, student)
         asked = student.asked_for(runnable.identity.version, runnable.student)
         metered = MeteredStudent(asked, request.max_tokens, self._trace(visit.own), visit.tracer)
         call = Call(id, visit.started, request, runnable, served, metered, constrain=self._rules.constrain)

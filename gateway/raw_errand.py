@@ -27,6 +27,7 @@ from gateway.limits.appetite import Appetite, most_written, tokens_of
 from gateway.place import Asked
 from gateway.program_errand import Programs
 from gateway.protocol import new_id
+from gateway.salt import salt_of
 from gateway.streaming import STREAM_HEADERS, error_event
 from gateway.visit import Visit
 
@@ -130,7 +131,10 @@ class RawErrand:
 class RawRequests:
     """Understands requests for exposed models; names of releases are none of its own."""
 
-    def __init__(self, models: ExposedModels, catalog: Catalog, caps: CapSettings) -> None:
+    def __init__(
+        self, models: ExposedModels, catalog: Catalog, caps: CapSettings, salt: bool = False
+    ) -> None:
+        self._salt = salt
         self._models = models
         self._catalog = catalog
         self._caps = caps
@@ -170,8 +174,9 @@ class RawRequests:
     async def _errand(self, path: str, data: bytes, body: dict[str, Any], visit: Visit) -> RawErrand:
         _refuse_what_works_on_the_engine(body)
         model = await self._models.find(body["model"])
-        if model.client.model != model.name:
-            data = orjson.dumps({**body, "model": model.client.model})
+        salt = salt_of(visit.caller, model.served) if self._salt else {}
+        if salt or model.client.model != model.name:
+            data = orjson.dumps({**body, "model": model.client.model, **salt})
         student = MeteredStudent(Asked(model.served, model.client), None, tracer=visit.tracer)
         written = 0 if path == "/v1/embeddings" else most_written(body)
         return RawErrand(new_id("req_"), visit.started, path, data, model, self._models, student, written)

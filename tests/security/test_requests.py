@@ -252,3 +252,25 @@ def test_t04_t11_kept_answers_are_of_one_key(upstream: Upstream, tmp_path: Path)
             for key in (keys[0], keys[1], keys[0])
         ]
     assert [reply.headers["x-smallforge-cache"] for reply in replies] == ["miss", "miss", "hit"]
+
+
+@pytest.mark.parametrize("kind", ["vllm", "openai"])
+def test_t11_callers_are_kept_apart_in_the_prefix_cache_where_the_operator_wants_it(
+    upstream: Upstream, tmp_path: Path, kind: str
+) -> None:
+    put_release(tmp_path / "releases", make_plan(), fingerprint_of(upstream.url))
+    mine = f"{where_keys_are(tmp_path)}\ncache_salt = true"
+    price = f'usd_per_hour = 0.36\nkind = "{kind}"'
+    settings = settings_for(tmp_path, upstream.url, top='expose = ["tiny"]', price=price, gateway=mine)
+    keys = [issued(tmp_path, name) for name in ("first", "second")]
+    with running_gateway(settings) as gateway, httpx.Client(base_url=gateway.url) as client:
+        for model in ("quiz", "tiny"):
+            for key in (keys[0], keys[1], keys[0]):
+                body = {**ASK, "model": model, "cache_salt": "another's"}
+                headers = {"authorization": f"Bearer {key}"}
+                assert client.post("/v1/chat/completions", json=body, headers=headers).status_code == 200
+    salts = [body.get("cache_salt") for body in upstream.asked]
+    if kind == "vllm":
+        assert salts[0] == salts[2] != salts[1] and salts[:3] == salts[3:] and "another's" not in salts
+    else:
+        assert salts == [None] * 3 + ["another's"] * 3
