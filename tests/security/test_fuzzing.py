@@ -9,6 +9,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ from tests.gateway.serving import RunningGateway
 from tests.security.fuzz import CORPUS
 from tests.security.targets import TARGETS
 
-CLIENT = httpx.Client(trust_env=False)
 CASES = sorted(path.relative_to(CORPUS).as_posix() for path in CORPUS.glob("*/*"))
 SOME = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -70,6 +70,12 @@ BODIES = st.fixed_dictionaries(
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client() as client:
+        yield client
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_what_once_was_of_interest_is_understood_or_refused(case: str) -> None:
     TARGETS[case.split("/")[0]]((CORPUS / case).read_bytes())
@@ -99,10 +105,33 @@ def test_any_json_is_understood_or_refused(target: str, first: bytes, body: Any)
 @pytest.mark.parametrize("path", ["chat/completions", "responses", "completions"])
 @settings(SOME, max_examples=40)
 @given(body=BODIES)
-def test_no_body_is_a_fault_of_the_gateway(gateway: RunningGateway, path: str, body: dict[str, Any]) -> None:
-    reply = CLIENT.post(f"{gateway.url}/v1/{path}", content=json.dumps(body).encode())
+def test_no_body_is_a_fault_of_the_gateway(
+    gateway: RunningGateway, http: httpx.Client, path: str, body: dict[str, Any]
+) -> None:
+    reply = http.post(f"{gateway.url}/v1/{path}", content=json.dumps(body).encode())
     assert reply.status_code in (200, 400, 404), reply.text
     assert reply.status_code == 200 or reply.json()["error"]["type"] == "invalid_request_error"
+
+
+HEADERS = (
+    "x-smallforge-trace", "x-smallforge-session", "x-smallforge-deadline-ms", "x-smallforge-max-usd",
+    "traceparent", "cache-control", "authorization", "content-type", "range", "origin", "accept",
+)  # fmt: skip
+
+
+@SOME
+@given(name=st.sampled_from(HEADERS), value=st.text(max_size=30).map(str.strip) | st.integers().map(str))
+def test_no_header_is_a_fault_of_the_gateway(
+    gateway: RunningGateway, http: httpx.Client, name: str, value: str
+) -> None:
+    sent = value.replace("\r", "").replace("\n", "").replace("\0", "").encode(errors="replace")
+    body = b'{"model": "quiz", "messages": [{"role": "user", "content": "q"}]}'
+    try:
+        reply = http.post(f"{gateway.url}/v1/chat/completions", content=body, headers=[(name.encode(), sent)])
+    except httpx.LocalProtocolError:
+        return  # not even sent
+    # A deadline may be as short as one likes, a ceiling as low.
+    assert reply.status_code in (200, 400, 402, 504), reply.text
 
 
 @settings(SOME, max_examples=60)

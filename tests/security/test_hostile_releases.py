@@ -177,21 +177,21 @@ def test_t09_a_hostile_folder_is_refused_and_the_release_beside_it_is_served(
         os.mkfifo(other / name)
     (releases / "linked").symlink_to("/etc")
     swapped = put_release(releases, make_plan(prompt="For another model."), STUDENT, alias="candidate")
-    with running_gateway(settings_for(tmp_path, upstream.url)) as gateway:
+    names = ["quiz", *(f"quiz@{version}" for version in {*hostile, swapped})]
+    question: Any = [{"role": "user", "content": "q"}]
+    with (
+        running_gateway(settings_for(tmp_path, upstream.url)) as gateway,
+        httpx.Client(base_url=gateway.url) as client,
+    ):
         answers = {
-            model: ask(gateway.url, model) for model in ("quiz", *(f"quiz@{v}" for v in {*hostile, swapped}))
+            model: client.post("/v1/chat/completions", json={"model": model, "messages": question})
+            for model in names
         }
     assert answers.pop("quiz").headers["x-smallforge-release"] == f"quiz@{good}"
     assert {reply.status_code for reply in answers.values()} == {503}
     assert all("refused" in reply.text or "another" in reply.text.lower() for reply in answers.values())
     assert "tokens of the eight fixed conversations" in answers[f"quiz@{swapped}"].text
     assert not ran.exists() and "root:" not in str([reply.text for reply in answers.values()])
-
-
-def ask(url: str, model: str) -> httpx.Response:
-    return httpx.post(
-        f"{url}/v1/chat/completions", json={"model": model, "messages": [{"role": "user", "content": "q"}]}
-    )
 
 
 def _link_out(home: Path, ran: Path) -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
+from programs.plan import Field
 from tests.gateway.access.issuing import issued, where_keys_are
 from tests.gateway.serving import (
     RunningGateway,
@@ -120,6 +121,15 @@ def test_t15_an_engines_own_model_is_not_a_way_into_the_engine(
         reply = post(gateway, **{**ASK, "model": "tiny", **more})
     assert (reply.status_code, reply.json()["error"]["code"]) == (400, "unsupported_parameter")
     assert upstream.asked == []
+
+
+def test_t15_a_text_for_a_typed_input_keeps_nobody_waiting(upstream: Upstream, tmp_path: Path) -> None:
+    """Mending broken JSON of a megabyte would take hours, in which nobody else is answered."""
+    typed = make_plan(inputs=(Field("question", "list[str]"),))
+    put_release(tmp_path / "releases", typed, fingerprint_of(upstream.url))
+    with running_gateway(settings_for(tmp_path, upstream.url)) as gateway:
+        reply = post(gateway, model="quiz", messages=[{"role": "user", "content": "{a: b, " * 150_000}])
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "messages")
 
 
 def test_t17_clients_that_leave_close_nobody_elses_connection(
