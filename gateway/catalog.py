@@ -32,6 +32,7 @@ from programs.canary import Canary, read_canary
 from programs.errors import DataInvalid, ReleaseError, ReleaseInvalid
 from programs.execution import Executor
 from programs.output_pattern import output_pattern
+from programs.plan import INPUTS_ONLY
 from programs.program import Sampling
 from programs.release import Identity, Release, read_release
 from programs.scripture import Tables, open_tables
@@ -339,12 +340,15 @@ def _verses(executor: Executor, open_them: Callable[[], Tables]) -> AddVerses:
 
 
 def _check_chat(executor: Executor) -> None:
-    """Refuses a release whose chat names fields that it does not have."""
+    """Refuses a release whose chat names fields that it does not have, or that can't take a text."""
     chat = executor.chat
     inputs, outputs = ({field.name for field in fields} for fields in (executor.inputs, executor.outputs))
     taken = {name for name in (chat.user, chat.system, chat.history, chat.verses) if name is not None}
     for name in [*(taken - inputs), *({chat.answer, *chat.reasoning} - outputs)]:
         raise ReleaseInvalid(f"its chat names {name!r}, which is none of its fields")
+    user = next(field for field in executor.inputs if field.name == chat.user)
+    if user.type in INPUTS_ONLY:
+        raise ReleaseInvalid(f"its chat gives the user's text to {user.name!r}, which is of type {user.type}")
 
 
 def _streams(release: Release, executor: Executor) -> bool:

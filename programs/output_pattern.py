@@ -67,6 +67,9 @@ def _value(field: Field, offer: Offer) -> str:
         return rf'\{{"tool_calls": ?\[{_calls(offer)}\]\}}'
     if field.type == "literal":
         return f"(?:{'|'.join(map(_escaped, field.choices))})"
+    if field.type == "enum":
+        # A reply may name a choice by its value or by its name.
+        return f"(?:{'|'.join(map(_escaped, dict.fromkeys((*field.choices, *field.names))))})"
     return _VALUES[field.type]
 
 

@@ -36,6 +36,10 @@ _PART = re.compile(r"<<(CUSTOM-TYPE-(?:START|END)-IDENTIFIER)>>")
 _STRICT = ConfigDict(extra="forbid", strict=False)
 
 
+INPUTS_ONLY = frozenset({"history", "tools", "tool"})
+"""Types that no text of a user or a model can be of."""
+
+
 class Message(NamedTuple):
     role: str
     content: str
@@ -134,6 +138,11 @@ def read_plan(data: Mapping[str, Any]) -> Plan:
         where = ".".join(map(str, found["loc"]))
         raise ReleaseInvalid(f"plan.json: {where}: {found['msg']}") from error
     _refuse_unusable_fields((*plan.inputs, *plan.outputs))
+    for output in plan.outputs:
+        if output.type in INPUTS_ONLY:
+            raise ReleaseInvalid(
+                f"plan.json: {output.name!r} is of type {output.type}, which no output can be"
+            )
     if not {message.role for message in plan.prefix} <= _ROLES:
         raise ReleaseInvalid(f"plan.json: 'prefix' may hold messages of {', '.join(sorted(_ROLES))} only")
     if not 0 <= plan.check_retries <= MOST_CHECK_RETRIES:
@@ -150,6 +159,9 @@ def _refuse_unusable_fields(fields: Sequence[Field]) -> None:
         if not _NAME.fullmatch(field.name) or field.name in names:
             raise ReleaseInvalid(f"plan.json: {field.name!r:.80} can't name a field, or names two")
         names.add(field.name)
+        chosen = field.type in ("literal", "enum")
+        if (chosen and not field.choices) or len(field.names) not in (0, len(field.choices)):
+            raise ReleaseInvalid(f"plan.json: {field.name!r} needs choices, and a name for each or for none")
         if field.type == "json":
             try:
                 field.json  # noqa: B018 - made now and kept

@@ -165,3 +165,12 @@ def test_only_as_many_calls_of_tools_on_offer_match_as_are_wanted(
     offer: Offer, names: list[str], matches: bool
 ) -> None:
     assert bool(re.fullmatch(output_pattern(CALLING, offer), called(*names))) is matches
+
+
+@pytest.mark.parametrize("said", ["1", "2", "LOW", "HIGH"])
+def test_a_member_of_an_enum_may_be_written_by_its_value_or_its_name(said: str) -> None:
+    outputs = [Field("answer", "enum", ("1", "2"), names=("LOW", "HIGH"))]
+    reply = written(outputs, [said])
+    assert re.fullmatch(output_pattern(outputs), reply)
+    assert read(outputs, reply)["answer"] in ("1", "2")
+    assert not re.fullmatch(output_pattern(outputs), written(outputs, ["3"]))

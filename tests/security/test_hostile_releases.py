@@ -105,6 +105,9 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a name for two": (inputs(name="question"), "names two"),
     "a pattern that takes forever": (typed({"type": "string", "pattern": "(a*){9999}{9999}"}), "the type of"),
     "a type that is itself": (typed({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}), "type of"),
+    "a choice among nothing": (inputs(name="more", type="enum"), "needs choices"),
+    "more names than choices": (inputs(name="m", type="enum", choices=["a"], names=["A", "B"]), "for each"),
+    "tools that a model writes": ({**PLAN, "outputs": [{"name": "answer", "type": "tools"}]}, "no output"),
     "a pickle": (pickle.dumps(Ran(Path("ran"))), "not UTF-8"),
     "text before the JSON": (b"#!/bin/sh\n{}", "not JSON"),
 }  # fmt: skip
