@@ -21,10 +21,11 @@ _PAUSE = 0.02
 def is_mendable(error: EngineError) -> bool:
     """Whether the call may well succeed at another engine.
 
-    A 500 may be the request's own doing, and what took too long here would take as long elsewhere.
+    A 500 is among them: vLLM's server says it of every call it holds when its engine has died. What took too
+    long here would take as long elsewhere.
     """
     if isinstance(error, EngineServerError):
-        return error.status in (502, 503)
+        return error.status in (500, 502, 503)
     if isinstance(error, EngineTimeout):
         return error.phase == "connect"
     return isinstance(error, EngineUnreachable | EngineRateLimited)

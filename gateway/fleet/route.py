@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.client import Delta, Reply
-from engine.errors import EngineError, EngineUnreachable
+from engine.errors import EngineError
 from gateway.fleet.member import Member
 from gateway.fleet.retries import pause
 
@@ -29,13 +29,15 @@ NOTHING = Taken()
 class Route:
     """Has the face of a client. A call that fails before its reply begins may be sent elsewhere."""
 
-    __slots__ = ("_fleet", "_ranking", "_taken", "last")
+    __slots__ = ("_fleet", "_left", "_ranking", "_taken", "last")
 
     def __init__(self, fleet: Fleet, ranking: tuple[Member, ...]) -> None:
         self.last: Member | None = None
         self._fleet = fleet
         self._ranking = ranking
         self._taken = NOTHING
+        self._left: list[Member] = []
+        """Members whose reply broke off: what begins again does so elsewhere."""
 
     async def complete(self, messages: Sequence[object], params: Mapping[str, object]) -> Reply:
         tried: list[Member] = []
@@ -53,7 +55,7 @@ class Route:
     async def stream(
         self, messages: Sequence[object], params: Mapping[str, object]
     ) -> AsyncGenerator[Delta, None]:
-        tried: list[Member] = []
+        tried = [*self._left]
         begun = False
         while True:
             lease = await self._lease(tried)
@@ -72,8 +74,11 @@ class Route:
 
     async def begins_again(self, error: Exception) -> bool:
         """Whether a reply that broke off before anybody saw anything of it is asked for at another member."""
-        tried = [] if self.last is None else [self.last]
-        return isinstance(error, EngineUnreachable) and await self._may_go_elsewhere(error, tried)
+        left = self._left if self.last is None else [*self._left, self.last]
+        if not isinstance(error, EngineError) or not await self._may_go_elsewhere(error, left):
+            return False
+        self._left = left
+        return True
 
     def taken(self) -> Taken:
         """What calls took since this was last asked."""

@@ -29,7 +29,10 @@ def small(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ho
     (folder / "smallforge.toml").write_text((house.folder / "smallforge.toml").read_text())
     (folder / "small.py").write_text(SMALL)
     made = replace(house, folder=folder)
-    for arguments in (["--optimizer", "none"], ["--optimizer", "BootstrapFewShot"]):
+    for arguments in (
+        ["--optimizer", "none"],
+        ["--optimizer", "BootstrapFewShot", "--set", "max_labeled_demos=4"],
+    ):
         shown = made.run("compiler", "build", "./small.py", "--mlflow-uri", "off", *arguments)
         assert "manual few-shot" in shown and "McNemar's exact test" in shown
     yield made

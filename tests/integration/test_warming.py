@@ -64,7 +64,7 @@ async def test_the_first_request_finds_the_constant_prompt_in_the_prefix_cache(
         OpenAI(base_url=f"{one.gateway}/v1", api_key="unused", max_retries=0) as client,
     ):
         wait_for_line(one.folder / "gateway.log", "is warm on")
-        usage = client.chat.completions.create(model="fresh", messages=ASK).usage
+        usage = client.chat.completions.create(model="fresh", messages=ASK, max_tokens=4).usage
     size = block_size(engine_url)
     whole = await constant_tokens(engine_url, plan) // size * size
     assert usage is not None and usage.prompt_tokens_details is not None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -63,7 +63,7 @@ def test_an_engine_that_goes_is_not_missed_and_is_asked_again_when_it_comes_back
         assert engines.metric("available", member=engines.label(0)) == 1
 
 
-@pytest.mark.parametrize("status", [502, 503, 429])
+@pytest.mark.parametrize("status", [500, 502, 503, 429])
 def test_what_another_engine_can_mend_is_asked_there(tmp_path: Path, status: int) -> None:
     with running_engines(tmp_path) as engines:
         engines.first.script = Script(status=status)
@@ -72,7 +72,7 @@ def test_what_another_engine_can_mend_is_asked_there(tmp_path: Path, status: int
         assert len(engines.second.asked) == 2
 
 
-@pytest.mark.parametrize("script", [Script(status=500), Script(status=400), Script(trouble="garbage")])
+@pytest.mark.parametrize("script", [Script(status=501), Script(status=400), Script(trouble="garbage")])
 def test_what_another_engine_would_not_mend_is_told(tmp_path: Path, script: Script) -> None:
     with running_engines(tmp_path) as engines:
         engines.first.script = script
@@ -108,7 +108,7 @@ def test_without_retries_a_call_is_sent_once(tmp_path: Path) -> None:
 
 def test_failures_in_a_row_eject_an_engine_and_one_call_tries_it_again(tmp_path: Path) -> None:
     with running_engines(tmp_path, "fleet.eject_after = 2\nfleet.eject_seconds = 2.0") as engines:
-        engines.first.script = Script(status=500, then=Script(status=500, then=Script()))
+        engines.first.script = Script(status=501, then=Script(status=501, then=Script()))
         assert [engines.ask().status_code for _ in range(4)] == [502, 502, 200, 200]
         assert engines.asked() == [2, 2]
         member = {"member": engines.label(0)}
@@ -119,7 +119,7 @@ def test_failures_in_a_row_eject_an_engine_and_one_call_tries_it_again(tmp_path:
 
 def test_an_engine_that_fails_its_trial_is_left_alone_for_longer(tmp_path: Path) -> None:
     with running_engines(tmp_path, QUICK) as engines:
-        engines.first.script = Script(status=500)
+        engines.first.script = Script(status=501)
         wait_until(
             lambda: (
                 bool(engines.ask()) is not None
@@ -129,10 +129,13 @@ def test_an_engine_that_fails_its_trial_is_left_alone_for_longer(tmp_path: Path)
         assert len(engines.first.asked) == 3, "two failures, then one trial"
 
 
-def test_a_stream_whose_engine_is_lost_before_its_first_text_comes_from_the_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("trouble", ["cut_midway", "error_midway"])
+def test_a_stream_whose_engine_is_lost_before_its_first_text_comes_from_the_other(
+    tmp_path: Path, trouble: Literal["cut_midway", "error_midway"]
+) -> None:
     with running_engines(tmp_path) as engines:
         # The marker is cut off: something came of the engine, nothing of it was shown.
-        engines.first.script = Script("[[ ## reasoning ## ]]\n" + " " * 8, trouble="cut_midway", piece=4)
+        engines.first.script = Script("[[ ## reasoning ## ]]\n" + " " * 8, trouble=trouble, piece=4)
         answer = engines.ask(stream=True)
         assert answer.status_code == 200 and "forty-two" in answer.text and '"error"' not in answer.text
         assert engines.asked() == [1, 1]

@@ -51,9 +51,9 @@ def test_without_a_share_only_the_few_are_left() -> None:
 
 
 def test_a_call_that_may_have_been_too_much_for_an_engine_is_not_passed_around() -> None:
-    mended = [EngineUnreachable("x"), EngineServerError("x", status=503), EngineTimeout("x", phase="connect")]
+    mended = [EngineUnreachable("x"), EngineServerError("x", status=500), EngineTimeout("x", phase="connect")]
     told = [
-        EngineServerError("x", status=500),
+        EngineServerError("x", status=501),
         EngineTimeout("x", phase="first_byte"),
         EngineReplyInvalid("x"),
     ]
