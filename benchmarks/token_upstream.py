@@ -124,10 +124,12 @@ async def say(connection: socket.socket, order: Order) -> None:
     """Sends the tokens; each is a write of its own."""
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(connection, STREAM_HEAD + event(_BEGIN))
+    # Timers may end a moment early, so each step is counted from the first and not from the time it is.
+    due = loop.time() // order.step * order.step if order.step else 0.0
     for number in range(order.tokens):
         if order.step:
-            now = loop.time()
-            await asyncio.sleep(order.step - now % order.step)
+            due += order.step
+            await asyncio.sleep(due - loop.time())
         elif number % BURST == 0:
             await asyncio.sleep(0)
         token = event(b" %016d" % time.monotonic_ns())
