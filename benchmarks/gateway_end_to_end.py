@@ -39,6 +39,9 @@ from programs.release import read_release
 from programs.tasks.arithmetic import draw
 
 PROGRAM = "arithmetic"
+# As many demonstrations as the bundled student bears.
+DEMONSTRATIONS = ("--set", "max_bootstrapped_demos=6", "--set", "max_labeled_demos=6")
+BUILD = ("build", PROGRAM, "--optimizer", "BootstrapFewShot", *DEMONSTRATIONS)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def measure(engine: str | None, questions: int) -> list[Pair]:
     ):
         folder, port = Path(place), free_port()
         (folder / "smallforge.toml").write_text(f'student = "{url}"\n')
-        command = [sys.executable, "-m", "compiler", "build", PROGRAM, "--optimizer", "LabeledFewShot"]
+        command = [sys.executable, "-m", "compiler", *BUILD]
         say("building ...")
         done = subprocess.run(command, cwd=folder, env=surroundings(), capture_output=True, text=True)
         if done.returncode:
