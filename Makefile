@@ -63,7 +63,7 @@ engine-ready: install
 
 .PHONY: test
 test: install engine-ready clients ## Run the unit and the integration tier, the latter on the real engine
-	@for program in chromium curl nginx prometheus; do command -v $$program >/dev/null || \
+	@for program in chromium curl nginx pg_ctlcluster prometheus redis-server; do command -v $$program >/dev/null || \
 		echo "Left out: tests that need $$program, which is not installed" >&2; done
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 	@$(BIN)/python -m pytest -m integration tests/integration $(ARGS)
