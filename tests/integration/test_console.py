@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,20 +144,26 @@ def test_a_wrong_file_is_told_line_by_line_and_nothing_is_started(
     see(page, "Trains with the program's own rows.")
 
 
-def test_of_two_builds_at_once_one_is_cancelled_and_goes_on_later(console: Console, page: Page) -> None:
-    addresses = []
-    for _ in range(2):
-        order(page, console, "BootstrapFewShotWithRandomSearch")
-        page.get_by_role("button", name="Start the build").click()
-        page.get_by_text("running").wait_for()
-        addresses.append(page.url)
-    page.goto(f"{console.url}/status")
-    expect(page.get_by_text("running")).to_have_count(2, timeout=SECONDS)
-    page.goto(addresses[0])
+def test_of_two_builds_at_once_one_is_cancelled_and_goes_on_later(
+    console: Console, page: Page, browser: Browser
+) -> None:
+    second = browser.new_page()
+    second.set_default_timeout(SECONDS)
+    # Both are estimated before either is started, or the first might be done before the second begins.
+    for window in (page, second):
+        order(window, console, "BootstrapFewShotWithRandomSearch")
+    for window in (page, second):
+        window.get_by_role("button", name="Start the build").click()
+    for window in (page, second):
+        window.get_by_text("running").wait_for()
+    addresses = [page.url, second.url]
+    second.goto(f"{console.url}/status")
+    expect(second.get_by_text("running")).to_have_count(2, timeout=SECONDS)
+    second.close()
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("cancelled", exact=True)).to_be_visible(timeout=SECONDS)
-    page.get_by_role("button", name="Resume").click()
+    # One that had done nothing yet is as it was before it was started, any other is cancelled.
+    page.get_by_role("button", name=re.compile("Resume|Start the build")).click()
     for address in addresses:
         page.goto(address)
         expect(page.get_by_role("link", name="See the release")).to_be_visible(timeout=3 * SECONDS)
