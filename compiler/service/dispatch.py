@@ -17,7 +17,7 @@ from persistqueue import Empty, SQLiteAckQueue
 from persistqueue.serializers import json as as_json
 
 from compiler.service.errors import JobBusy, JobUnknown, PlaceUnavailable
-from compiler.service.jobs import Job, JobShelf, Standing
+from compiler.service.jobs import CANCELLED, Job, JobShelf, Standing
 from compiler.service.orders import Order, words_of
 from compiler.service.places import Place, Run
 
@@ -133,15 +133,15 @@ class Dispatch:
         """Starts it, unless it was cancelled meanwhile or runs already; waits for its end."""
         if job.wanted == "nothing":
             return
-        if not job.started or (not await self._alive(job) and self.shelf.progress(job.id).ended is None):
+        if not job.started or (not await self._alive(job) and self.shelf.end_of(job) is None):
             job = await self._start(job)
         while await self._alive(job):  # noqa: ASYNC110 - it may be another server's child, of whose end nothing tells
             await asyncio.sleep(_LOOK)
         now = self.shelf.read(job.id)
         if not now.started or now.process != job.process:
             return  # somebody was quick to resume it, which is a run of its own
-        if now.cancelled and self.shelf.progress(job.id).ended is None:
-            now = self.shelf.end(now, "Cancelled; what was answered is kept.")
+        if now.cancelled and self.shelf.end_of(now) is None:
+            now = self.shelf.end(now, CANCELLED)
         self.shelf.write(replace(now, wanted="nothing"))
         _log.info("job %s is %s", job.id, (await self.standing(job.id)).state)
 
@@ -151,11 +151,12 @@ class Dispatch:
         told = ["--build-id", job.id, "--events", str(self.shelf.events(job.id)), *self._config]
         # An estimate is no build yet, which is what MLflow keeps.
         told += ["--estimate", "--mlflow-uri", "off"] if job.wanted == "estimate" else []
+        ends = self.shelf.progress(job.id).ends
         try:
             name = await self._place.start(Run([verb, *told, *options], folder))
         except (OSError, PlaceUnavailable) as error:
             return self.shelf.end(job, f"The build can't be started: {error}.")
-        return self.shelf.write(replace(job, started=True, process=name))
+        return self.shelf.write(replace(job, started=True, process=name, ends=ends))
 
     async def _alive(self, job: Job) -> bool:
         if not job.started or job.wanted == "nothing":

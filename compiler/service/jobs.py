@@ -31,6 +31,7 @@ from compiler.workshop import new_build_id
 Wanted = Literal["estimate", "build", "nothing"]
 State = Literal["waiting", "estimating", "running", "estimated", "done", "missed", "failed", "cancelled"]
 UNDER_WAY: tuple[State, ...] = ("waiting", "estimating", "running")
+CANCELLED = "Cancelled; what was answered is kept."
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -49,6 +50,8 @@ class Job:
     cancelled: bool = False
     process: str | None = None
     """How the place where it runs knows the process."""
+    ends: int = 0
+    """How many ends were told before its present run was started: those are of other runs."""
 
 
 @dataclass(frozen=True)
@@ -125,16 +128,25 @@ class JobShelf:
             return Standing(job, "estimating" if job.wanted == "estimate" else "running", progress)
         if job.wanted != "nothing" and not job.started:
             return Standing(job, "waiting", progress)
-        ended = progress.ended or RunEnded(
-            1, ("The build's process ended without a word; it can be resumed.",)
-        )
+        ended = self.end_of(job) or _without_a_word(job)
         return Standing(job, _state_after(ended, progress), progress, ended.sentences)
+
+    def end_of(self, job: Job) -> RunEnded | None:
+        """What was told of the end of its present run."""
+        progress = self.progress(job.id)
+        return progress.ended if progress.ends > job.ends else None
 
     def end(self, job: Job, sentence: str) -> Job:
         """Of one that no process runs: it will not go on by itself."""
         with self.events(job.id).open("ab") as file:
             file.write(line_of(RunEnded(INTERRUPTED, (sentence,))))
         return self.write(replace(job, wanted="nothing"))
+
+
+def _without_a_word(job: Job) -> RunEnded:
+    if job.cancelled:
+        return RunEnded(INTERRUPTED, (CANCELLED,))
+    return RunEnded(1, ("The build's process ended without a word; it can be resumed.",))
 
 
 def _state_after(ended: RunEnded, progress: Progress) -> State:

@@ -60,6 +60,8 @@ class Progress:
     began: str | None = None
     ended_at: str | None = None
     ended: RunEnded | None = None
+    ends: int = 0
+    """How many runs told that they ended."""
     stage: str = "Waiting"
     stage_number: int = 0
     scored: Scored | None = None
@@ -129,9 +131,10 @@ def _after(before: Progress, told: Told) -> Progress:
     match event:
         case RunBegan():
             now = Progress(began=told.at, stage="Starting", candidates=(), estimated=before.estimated)
-            return replace(now, spent=before.spent, log=before.log)
+            return replace(now, ends=before.ends, spent=before.spent, log=before.log)
         case RunEnded():
-            return replace(before, ended=event, ended_at=told.at, log=_longer(before, *event.sentences))
+            now = replace(before, ended=event, ended_at=told.at, ends=before.ends + 1)
+            return replace(now, log=_longer(before, *event.sentences))
         case StageStarted():
             title = title_of(event)
             stage = replace(before, stage=title, stage_number=STAGES.index(event.stage), scored=None)

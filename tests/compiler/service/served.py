@@ -90,6 +90,8 @@ class Told:
     runs: list[Run] = field(default_factory=list)
     running: set[Path] = field(default_factory=set)
     interrupted: list[Path] = field(default_factory=list)
+    mute: bool = False
+    """Whether builds end before they have written a word."""
 
     async def start(self, run: Run) -> str:
         self.runs.append(run)
@@ -105,6 +107,8 @@ class Told:
         self.end(folder, 130, "Interrupted; no release was written.")
 
     def tell(self, folder: Path, *events: Event | RunBegan | RunEnded) -> None:
+        if self.mute:
+            return
         with (folder / "events.jsonl").open("ab") as file:
             file.write(b"".join(line_of(event) for event in events))
 

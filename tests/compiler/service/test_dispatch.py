@@ -76,6 +76,24 @@ def test_a_cancelled_job_can_be_resumed(client: httpx.Client, place: Told, tmp_p
     until(client, job["id"], running)
 
 
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_build_that_ends_before_its_first_word_is_not_told_by_its_estimate(
+    client: httpx.Client, place: Told, tmp_path: Path, cancelled: bool
+) -> None:
+    job = start(client, estimate=True)
+    until(client, job["id"], lambda job: job["state"] == "estimating")
+    place.end(folder(tmp_path, job), 0)
+    until(client, job["id"], ended)
+    place.mute = True
+    client.post(f"/api/jobs/{job['id']}/resume")
+    until(client, job["id"], running)
+    if cancelled:
+        client.post(f"/api/jobs/{job['id']}/cancel")
+    else:
+        place.running.clear()
+    assert until(client, job["id"], ended)["state"] == ("cancelled" if cancelled else "failed")
+
+
 def test_one_that_waits_is_cancelled_before_it_begins(client: httpx.Client, place: Told) -> None:
     until(client, start(client)["id"], running)
     waiting = start(client)
