@@ -12,12 +12,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from engine.settings_limits import EVERY_MODEL
+from engine.settings_limits import EVERY_MODEL, LimitSettings
 from gateway.access.caller import Caller
 from gateway.errand import Errand
 from gateway.errors import Header, LimitsUncounted, PriceUnknown
 from gateway.limits.calendar import Calendar, Today
-from gateway.limits.ceilings import Ceiling, Quota, ceilings
+from gateway.limits.ceilings import Ceiling, ceilings
 from gateway.limits.counting import Change, Claim, CountersGone, Counting
 from gateway.limits.demand import NOTHING, Demand, Estimates
 from gateway.limits.telling import refusal, standing_headers, too_large
@@ -46,7 +46,7 @@ class Allowance:
 
     def __init__(
         self,
-        quotas: Mapping[str, Quota],
+        quotas: Mapping[str, LimitSettings],
         counting: Counting,
         metrics: Metrics,
         *,

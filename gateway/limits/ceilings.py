@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
+from engine.settings_limits import LimitSettings
 from gateway.limits.calendar import Today
 from gateway.limits.counting import Claim, Kind
 from gateway.limits.demand import Demand
@@ -19,21 +19,6 @@ _KINDS: dict[Name, Kind] = {
     "usd_per_day": "budget",
     "usd_per_month": "budget",
 }
-
-
-class Quota(Hashable, Protocol):
-    """How much may be used; None is no limit. Keys and the configuration have each their own."""
-
-    @property
-    def requests_per_minute(self) -> int | None: ...
-    @property
-    def tokens_per_minute(self) -> int | None: ...
-    @property
-    def concurrency(self) -> int | None: ...
-    @property
-    def usd_per_day(self) -> float | None: ...
-    @property
-    def usd_per_month(self) -> float | None: ...
 
 
 class Ceiling(NamedTuple):
@@ -57,7 +42,7 @@ class Ceiling(NamedTuple):
         return (demand.usd or 0.0) if self.kind == "budget" else 1
 
 
-def ceilings(scope: Scope, subject: str, quota: Quota) -> tuple[Ceiling, ...]:
+def ceilings(scope: Scope, subject: str, quota: LimitSettings) -> tuple[Ceiling, ...]:
     """The limits that a quota sets; `subject` is the key's id or the model's name."""
     limits: dict[Name, float | None] = {
         "requests": quota.requests_per_minute,
