@@ -40,20 +40,16 @@ class Limit(BaseModel):
     usd_per_day: _Usd | None = None
     usd_per_month: _Usd | None = None
 
+    def settings(self) -> LimitSettings:
+        return LimitSettings(self.rpm, self.tpm, self.concurrency, self.usd_per_day, self.usd_per_month)
+
 
 def limits_from(tables: Mapping[str, Limit]) -> dict[str, LimitSettings]:
     """The limits of each model that is named; what its own table leaves open, that of "*" says."""
-    every = tables.get(EVERY_MODEL, Limit()).model_dump(exclude_none=True)
-    merged = {name: {**every, **table.model_dump(exclude_none=True)} for name, table in tables.items()}
+    every = tables.get(EVERY_MODEL, Limit())
     return {
-        name: LimitSettings(
-            found.get("rpm"),
-            found.get("tpm"),
-            found.get("concurrency"),
-            found.get("usd_per_day"),
-            found.get("usd_per_month"),
-        )
-        for name, found in merged.items()
+        name: every.model_copy(update=table.model_dump(exclude_none=True)).settings()
+        for name, table in tables.items()
     }
 
 

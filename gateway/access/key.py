@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from engine.settings_limits import LimitSettings
+from engine.settings_limits import Limit, LimitSettings
 from gateway.access.caller import ALL_MODELS, UNLIMITED, Caller
 from gateway.access.durations import time_of
 from gateway.errors import RequestInvalid
@@ -19,8 +19,6 @@ Kind = Literal["client", "admin"]
 """Clients ask models; admins make and revoke keys, on a port of their own."""
 State = Literal["active", "expired", "revoked"]
 
-_Count = Annotated[int, Field(ge=1)]
-_Usd = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # What looks like an id would be taken for one.
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 ._@-]{0,63}$")]
 _Model = Annotated[str, Field(min_length=1, max_length=200)]
@@ -91,19 +89,12 @@ class Found(NamedTuple):
     until: float | None
 
 
-class _Order(BaseModel):
+class _Order(Limit):
     """What somebody says of a key they want, as flags or as JSON."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: _Name
     kind: Kind = "client"
     models: tuple[_Model, ...] = Field(ALL_MODELS, min_length=1, max_length=100)
-    rpm: _Count | None = None
-    tpm: _Count | None = None
-    concurrency: _Count | None = None
-    usd_per_day: _Usd | None = None
-    usd_per_month: _Usd | None = None
     traffic: bool = False
     expires: str | None = None
 
@@ -120,8 +111,7 @@ def wanted_from(said: Mapping[str, Any]) -> Wanted:
             raise RequestInvalid(f"{told}.", param=place) from None
         raise RequestInvalid(f"{place!r}: {mistake['msg']}.", param=place) from None
     expires = None if order.expires is None else time_of(order.expires, time.time())
-    limits = LimitSettings(order.rpm, order.tpm, order.concurrency, order.usd_per_day, order.usd_per_month)
-    return Wanted(order.name, order.kind, order.models, limits, order.traffic, expires)
+    return Wanted(order.name, order.kind, order.models, order.settings(), order.traffic, expires)
 
 
 def _told(moment: float | None) -> str | None:
