@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -57,11 +58,14 @@ def create(name: str, as_json: bool, config: Path | None, admin: bool, **flags: 
     said = {flag: value for flag, value in flags.items() if value not in (None, ())}
     said |= {"name": name, "kind": "admin" if admin else "client"}
 
-    async def make(keyring: Keyring) -> tuple[Issued, bool]:
+    with _told():
         from gateway.access.key import wanted_from
 
+        wanted = wanted_from(said)
+
+    async def make(keyring: Keyring) -> tuple[Issued, bool]:
         first = not await keyring.all()
-        return await keyring.create(wanted_from(said)), first
+        return await keyring.create(wanted), first
 
     issued, first = _with_keyring(config, make, makes=True)
     _show_issued(issued, as_json, f"The key {name!r} was made. It is shown only now:")
@@ -122,9 +126,9 @@ def rotate(key: str, grace: str, as_json: bool, config: Path | None) -> None:
 
 
 def _with_keyring(config: Path | None, work: Callable[[Keyring], Awaitable[T]], *, makes: bool = False) -> T:
-    """What the work gives; what it can't do is one sentence and exit code 2."""
+    """What the work gives."""
     from gateway.access.opening import open_keyring
-    from gateway.errors import GatewayError, StartFailed
+    from gateway.errors import StartFailed
     from gateway.stores.opening import Stores
 
     async def run() -> T:
@@ -139,8 +143,17 @@ def _with_keyring(config: Path | None, work: Callable[[Keyring], Awaitable[T]], 
         finally:
             await stores.close()
 
-    try:
+    with _told():
         return asyncio.run(run())
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What can't be done is one sentence and exit code 2."""
+    from gateway.errors import GatewayError, StartFailed
+
+    try:
+        yield
     except (SettingsInvalid, StartFailed, GatewayError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)

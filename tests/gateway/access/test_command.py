@@ -88,6 +88,11 @@ def test_looking_for_keys_makes_no_database(house: Path) -> None:
     assert not (house / "gateway.db").exists()
 
 
+def test_a_key_that_can_not_be_made_leaves_nothing_behind(house: Path) -> None:
+    assert keys(house, "create", "web", "--expires", "yesterday").exit_code == 2
+    assert [path.name for path in house.iterdir()] == ["smallforge.toml"]
+
+
 def test_files_of_keys_are_their_owners_alone(house: Path) -> None:
     issued(house, "frontend")
     for name in ("gateway.db", "gateway.pepper"):
