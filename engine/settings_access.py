@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field
 
 _POSTGRESQL = ("postgresql", "postgres")
-_LEAST_PEPPER = 32  # characters
+LEAST_PEPPER = 32  # characters
 _Count = Annotated[int, Field(ge=1)]
 
 
@@ -50,5 +50,5 @@ def access_mistakes(database: str, pepper: str | None) -> Iterator[str]:
             f"gateway.database: {urlsplit(database).scheme!r} is no database that is known; name a file, "
             "or a server as 'postgresql://name@host/database'"
         )
-    if pepper is not None and len(pepper) < _LEAST_PEPPER:
-        yield f"gateway.pepper has fewer than {_LEAST_PEPPER} characters; `openssl rand -hex 32` makes one"
+    if pepper is not None and len(pepper) < LEAST_PEPPER:
+        yield f"gateway.pepper has fewer than {LEAST_PEPPER} characters; `openssl rand -hex 32` makes one"

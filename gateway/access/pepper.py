@@ -10,9 +10,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.settings_access import LEAST_PEPPER
 from gateway.errors import StartFailed
-
-_LEAST = 32  # characters; a made one has 64
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,10 @@ class Pepper:
             raise StartFailed(
                 f"Others can read the pepper {str(self.file)!r} of the keys: chmod 600 {self.file}"
             )
-        if len(text) < _LEAST:
-            raise StartFailed(f"The pepper {str(self.file)!r} has fewer than {_LEAST} characters: it is cut.")
+        if len(text) < LEAST_PEPPER:
+            raise StartFailed(
+                f"The pepper {str(self.file)!r} has fewer than {LEAST_PEPPER} characters: it is cut."
+            )
         return text.encode()
 
     def read_or_make(self) -> bytes:
