@@ -84,7 +84,9 @@ class Climb:
                 self._at = (at, rung)
                 if isinstance(error, _ANSWERS):
                     self._call.count_retries(error.attempts)
-                _log.info("%s is asked again (%s): %s", self._call.runnable.release, rung.word, error)
+                # Its words stay out of the log: what can't be read is repeated in them.
+                release, why = self._call.runnable.release, type(error).__name__
+                _log.info("%s is asked again (%s): %s", release, rung.word, why)
                 return
             self._ladder.count(rung, "skipped")
         raise self._failed from error

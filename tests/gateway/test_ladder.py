@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from programs.checks import is_one_of
 from programs.plan import Field
@@ -89,6 +91,17 @@ def test_a_reply_that_cannot_be_read_is_asked_for_in_the_format(tmp_path: Path) 
         assert one.counted("constrain", "answered") == 1
         labels = {"model": "quiz", "release": answer.headers["x-smallforge-release"].split("@")[1]}
         assert one.gateway.metric("gateway_parse_failures_total", **labels) == 0
+
+
+def test_a_reply_that_is_asked_for_again_is_not_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = {**ONLY_ANSWER, "outputs": (Field("answer", type="int"),)}
+    reply = "[[ ## answer ## ]]\n%s\n\n[[ ## completed ## ]]\n"
+    with caplog.at_level(logging.INFO), climbing(tmp_path, '"retry"', **number) as one:
+        one.student.script = Script(reply % "CANARY", then=Script(reply % "42"))
+        assert one.ask().headers["x-smallforge-rung"] == "retry"
+    assert "asked again (retry): RunFailed" in caplog.text and "CANARY" not in caplog.text
 
 
 def test_a_retry_says_it_otherwise_and_each_one_differently(tmp_path: Path) -> None:
