@@ -166,7 +166,7 @@ class EngineClient:
 
     def _pool(self, loop: asyncio.AbstractEventLoop) -> Pool:
         pool = self._pools.get(loop)
-        if pool is None or pool.url != self.url:
+        if pool is None:
             pool = self._pools[loop] = Pool(self.url, self._headers, self._connections, self.timeouts)
         return pool
 

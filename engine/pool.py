@@ -27,7 +27,7 @@ class Pool:
     """The connections of one event loop to one URL. At most `size` of them work at a time; others wait."""
 
     def __init__(self, url: str, headers: Mapping[str, str], size: int, timeouts: Timeouts) -> None:
-        self.url = url
+        self._url = url
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(size)
@@ -40,9 +40,9 @@ class Pool:
             raise from_transport(error, url) from error
 
     def _read_url(self, headers: Mapping[str, str]) -> None:
-        parts = urlsplit(self.url)
+        parts = urlsplit(self._url)
         if parts.scheme not in _PORTS or not parts.hostname:
-            raise ValueError(f"{self.url!r} is no address of an HTTP server")
+            raise ValueError(f"{self._url!r} is no address of an HTTP server")
         self._host, self._tls = parts.hostname, parts.scheme == "https"
         self._port = parts.port or _PORTS[parts.scheme]
         host = self._host.encode("idna").decode() if ":" not in self._host else f"[{self._host}]"
@@ -67,7 +67,7 @@ class Pool:
 
     def lease(self) -> Lease:
         """`async with pool.lease() as connection:`, for one request. Raises EngineError."""
-        return Lease(self, Clock(self._timeouts, self.url, self._loop.time))
+        return Lease(self, Clock(self._timeouts, self._url, self._loop.time))
 
     async def take(self, clock: Clock) -> Connection:
         """A connection that has to be given back."""
@@ -121,7 +121,7 @@ class Pool:
         except TimeoutError as error:
             raise clock.late() from error
         except (OSError, ValueError, RuntimeError) as error:  # uvloop has RuntimeError for some of the others
-            raise from_transport(error, self.url) from error
+            raise from_transport(error, self._url) from error
 
     async def _open(self) -> Connection:
         addresses = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
@@ -130,10 +130,10 @@ class Pool:
             async with asyncio.timeout(seconds):
                 opened = await start_connection(addresses, happy_eyeballs_delay=_EYEBALLS_SECONDS)
         except TimeoutError as error:
-            raise EngineTimeout.in_phase(self.url, "connect", seconds) from error
+            raise EngineTimeout.in_phase(self._url, "connect", seconds) from error
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         _, connection = await self._loop.create_connection(
-            lambda: Connection(self.url, self._forget),
+            lambda: Connection(self._url, self._forget),
             sock=opened,
             ssl=self._ssl,
             server_hostname=self._host if self._tls else None,

@@ -66,10 +66,10 @@ async def test_retry_after_is_kept() -> None:
 
 
 async def test_an_engine_that_started_again_is_reached_by_the_next_call() -> None:
-    async with EngineClient("http://unset", "tiny") as client:
-        async with serving(replying(completion("before"))) as server:
-            client.url = server.url
-            assert (await client.complete(ASK, {})).text == "before"
+    async with serving(replying(completion("before"))) as server:
+        client = EngineClient(server.url, "tiny")
+        assert (await client.complete(ASK, {})).text == "before"
+    async with client:
         with pytest.raises(EngineUnreachable):
             await client.complete(ASK, {})
         async with serving(replying(completion("after")), urlsplit(server.url).port or 0):
