@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
         self._forget = forget
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
-        # What aiohttp lets pass too: servers that are a little wrong but can't be misunderstood.
+        # There are servers that are a little wrong but can't be misunderstood.
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
 
     async def ask(self, message: bytes) -> None:
         """Sends a request and waits for the head of its reply."""
-        if self._asked:
+        if self._asked:  # a new one may have been lost before this, and has to remember it
             self._prepare()
         self._asked = True
         self._transport.write(message)
