@@ -78,7 +78,6 @@ class Fleet:
 
     def route(self, key: str, expected: Fingerprint | None) -> Route:
         """The way of one request's calls. Raises ModelUnavailable."""
-        self._budget.earn()
         ranking = self._ranking(key, expected)
         if not ranking:
             # The catalog will know within a second.
@@ -99,6 +98,8 @@ class Fleet:
 
     async def lease(self, ranking: Ranking, tried: Sequence[Member]) -> Lease:
         """A member's time, waited for where all are full. Raises EnginesBusy."""
+        if not tried:
+            self._budget.earn()
         lease = None if len(self._room) else self._lease_now(ranking, tried)
         if lease is None:
             return await self._room.wait(lambda: self._lease_now(ranking, tried))
