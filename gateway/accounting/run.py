@@ -112,10 +112,7 @@ class MeteredRun:
     def _step(
         self, messages: Sequence[object], params: Mapping[str, object], *, streams: bool = False
     ) -> Step | None:
-        student = self._student
-        if student.trace is None and student.tracer is None:
-            return None
-        step = student.step(self._number, messages, params, streams=streams, asked=self.asked)
+        step = self._student.step(self._number, messages, params, streams=streams, asked=self.asked)
         if step is not None:
             step.rung = self._rung
         return step
