@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compiler.errors import UserMistake
+from compiler.gateway_metrics import metrics_url
 from compiler.options import console
 from compiler.releases import find_release
 from compiler.terminal import say
@@ -53,7 +54,7 @@ def compare_live(settings: Settings, a: str, b: str | None, flags: Mapping[str, 
         sides = by_traffic(settings.gateway.database, pair, since)
         where = f"the traffic log, {_since(hours, since)}"
     else:
-        url = flags["metrics"] or _metrics_url(settings)
+        url = flags["metrics"] or metrics_url(settings.gateway)
         sides = by_metrics(url, pair, seconds)
         where = f"{url}, {'since the gateway began' if seconds is None else f'within {seconds:g} s'}"
     found = LiveComparison(*sides)
@@ -90,12 +91,6 @@ def _since(hours: float | None, since: float | None) -> str:
     if hours is not None:
         return f"the last {hours:g} hours"
     return "all of it" if since is None else "since the canary began"
-
-
-def _metrics_url(settings: Settings) -> str:
-    gateway = settings.gateway
-    host = f"[{gateway.metrics_host}]" if ":" in gateway.metrics_host else gateway.metrics_host
-    return f"http://{host}:{gateway.metrics_port}/metrics"
 
 
 def _show(out: Console, found: LiveComparison, where: str) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from compiler.errors import UserMistake
 from compiler.evaluation.live import Side, Times
+from compiler.gateway_metrics import Series, by_release, labelled
 from programs.proportions import Counted
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 _SECONDS = 10.0  # that a scrape may take
 _UNPARSEABLE = "program_output_invalid"
-
-Series = Mapping[tuple[str, str], float]
-"""The values of one release, by the metric's name and the label that tells its series apart."""
 
 
 class Pair(NamedTuple):
@@ -54,14 +51,9 @@ def _since(first: Series, last: Series) -> Series:
 
 
 def _scrape(url: str, pair: Pair) -> dict[str, Series]:
-    found: dict[str, dict[tuple[str, str], float]] = {name: {} for name in pair}
-    for family in text_string_to_metric_families(_text(url)):
-        for sample in family.samples:
-            labels = sample.labels
-            series = found.get(f"{labels.get('model')}@{labels.get('release')}")
-            if series is not None:
-                series[sample.name, labels.get("status") or labels.get("le") or ""] = sample.value
-    return dict(found)
+    families = text_string_to_metric_families(_text(url))
+    found = by_release(sample for family in families for sample in family.samples)
+    return {name: found.get(name, {}) for name in pair}
 
 
 def _text(url: str) -> str:
@@ -81,7 +73,7 @@ def _text(url: str) -> str:
 
 
 def _side(release: str, series: Series) -> Side:
-    statuses = {int(label): int(n) for (name, label), n in series.items() if name == "gateway_requests_total"}
+    statuses = {int(label): int(n) for label, n in labelled(series, "gateway_requests_total").items()}
     # What the client got wrong or left says nothing of the release.
     broken = sum(n for status, n in statuses.items() if status >= 500)
     n = statuses.get(200, 0) + broken
@@ -101,11 +93,8 @@ def _side(release: str, series: Series) -> Side:
 
 def _bins(series: Series) -> dict[float, int]:
     """How many are in each bucket; Prometheus counts all that are below each bound."""
-    below = sorted(
-        (math.inf if label == "+Inf" else float(label), int(value))
-        for (name, label), value in series.items()
-        if name == "gateway_request_seconds_bucket"
-    )
+    buckets = labelled(series, "gateway_request_seconds_bucket")
+    below = sorted((float(bound), int(value)) for bound, value in buckets.items())
     before, bins = 0, {}
     for bound, count in below:
         bins[bound] = count - before

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
+from compiler.gateway_metrics import metrics_url
 from compiler.models import Survey, survey
 from compiler.service.jobs import Standing
 from compiler.service.office import Office, TheOffice
@@ -30,8 +31,7 @@ async def now(office: TheOffice) -> Response:
 
 
 async def _view(office: Office) -> dict[str, Any]:
-    gateway = office.settings.gateway
-    url = f"http://{gateway.metrics_host}:{gateway.metrics_port}/metrics"
+    url = metrics_url(office.settings.gateway)
     found: Survey
     traffic: Traffic
     found, traffic = await asyncio.gather(survey(office.settings, {}), read_traffic(url))

@@ -9,17 +9,12 @@ import aiohttp
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from compiler.gateway_metrics import Series, by_release, labelled
+
 _SECONDS = aiohttp.ClientTimeout(total=2.0)
-_SUM_OF = {
-    "gateway_cost_usd_total": "usd",
-    "gateway_teacher_cost_usd_total": "teacher_usd",
-    "gateway_tokens_total": "tokens",
-    "gateway_overhead_seconds_sum": "overhead",
-    "gateway_request_seconds_count": "measured",
-}
 
 
-@dataclass
+@dataclass(frozen=True)
 class ReleaseTraffic:
     """What one release has answered; `teacher_usd` is what its teacher would have taken, 0 if unknown."""
 
@@ -31,7 +26,7 @@ class ReleaseTraffic:
     teacher_usd: float = 0.0
     overhead: float = 0.0
     measured: float = 0.0
-    buckets: dict[float, float] = field(default_factory=dict)
+    buckets: Mapping[float, float] = field(default_factory=dict)
 
     def seconds(self, share: float) -> float | None:
         """About the time within which that share of the requests was answered."""
@@ -77,31 +72,38 @@ async def read_traffic(url: str) -> Traffic:
 
 
 def traffic_of(url: str, families: Iterable[Metric]) -> Traffic:
-    found: dict[str, ReleaseTraffic] = {}
-    in_flight, idle = 0, 0.0
-    for sample in (sample for family in families for sample in family.samples):
-        labels: Mapping[str, str] = sample.labels
-        if sample.name == "gateway_in_flight_requests":
-            in_flight += int(sample.value)
-        elif sample.name == "gateway_engine_idle_cost_usd_total":
-            idle += sample.value
-        elif "release" in labels:
-            name = f"{labels['model'].partition('@')[0]}@{labels['release']}"
-            release = found.setdefault(name, ReleaseTraffic(name))
-            _add(release, sample.name, labels, sample.value)
-    ordered = sorted(found.values(), key=lambda one: (-one.requests, one.release))
-    return Traffic(url, tuple(one for one in ordered if one.requests), in_flight, idle)
+    samples = [sample for family in families for sample in family.samples]
+
+    def total(metric: str) -> float:
+        return sum(sample.value for sample in samples if sample.name == metric)
+
+    found = [_release(name, series) for name, series in by_release(samples).items()]
+    ordered = sorted(found, key=lambda one: (-one.requests, one.release))
+    return Traffic(
+        url,
+        tuple(one for one in ordered if one.requests),
+        in_flight=int(total("gateway_in_flight_requests")),
+        idle_usd=total("gateway_engine_idle_cost_usd_total"),
+    )
 
 
-def _add(release: ReleaseTraffic, name: str, labels: Mapping[str, str], value: float) -> None:
-    if name == "gateway_requests_total":
-        release.requests += int(value)
-        release.failed += int(value) if labels["status"][:1] in "45" else 0
-    elif name == "gateway_request_seconds_bucket":
-        bound = float(labels["le"])
-        release.buckets[bound] = release.buckets.get(bound, 0.0) + value
-    elif name in _SUM_OF:
-        setattr(release, _SUM_OF[name], getattr(release, _SUM_OF[name]) + value)
+def _release(name: str, series: Series) -> ReleaseTraffic:
+    def total(metric: str) -> float:
+        return series.get((metric, ""), 0.0)
+
+    statuses = labelled(series, "gateway_requests_total")
+    buckets = labelled(series, "gateway_request_seconds_bucket")
+    return ReleaseTraffic(
+        name,
+        requests=int(sum(statuses.values())),
+        failed=int(sum(n for status, n in statuses.items() if status[0] in "45")),
+        tokens=total("gateway_tokens_total"),
+        usd=total("gateway_cost_usd_total"),
+        teacher_usd=total("gateway_teacher_cost_usd_total"),
+        overhead=total("gateway_overhead_seconds_sum"),
+        measured=total("gateway_request_seconds_count"),
+        buckets={float(bound): n for bound, n in buckets.items()},
+    )
 
 
 def _quantile(buckets: Mapping[float, float], share: float) -> float | None:

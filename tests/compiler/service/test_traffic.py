@@ -38,6 +38,12 @@ def test_requests_of_all_names_of_a_release_are_added_up() -> None:
     assert traffic.in_flight == 3
 
 
+def test_what_belongs_to_no_release_goes_by_its_model() -> None:
+    text = METRICS + 'gateway_requests_total{model="unknown",release="",status="401"} 4\n'
+    traffic = traffic_of("", text_string_to_metric_families(text))
+    assert [one.release for one in traffic.releases] == ["sums@aaa", "unknown", "sums@bbb"]
+
+
 def test_latencies_are_reckoned_as_prometheus_does() -> None:
     first = traffic_of("", text_string_to_metric_families(METRICS)).releases[0]
     assert first.seconds(0.5) == 0.1
