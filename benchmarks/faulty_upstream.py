@@ -58,15 +58,14 @@ class Client:
         head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
         await self.say(head.encode() + body)
 
-    async def begin_stream(self, content_type: str = "text/event-stream") -> None:
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
-        await self.say(head.encode())
+    async def begin_stream(self) -> None:
+        await self.say(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
 
     async def event(self, data: bytes) -> None:
-        await self.chunk(b"data: " + data + b"\n\n")
-
-    async def chunk(self, data: bytes) -> None:
-        await self.say(b"%x\r\n%b\r\n" % (len(data), data))
+        line = b"data: %b\n\n" % data
+        await self.say(b"%x\r\n%b\r\n" % (len(line), line))
 
     async def leaves(self) -> None:
         """Until the other end is gone. Nothing is read: it might be the next request."""
@@ -146,7 +145,32 @@ async def _midway(client: Client) -> None:
 
 
 Answer = Callable[[Client, Request], Awaitable[None]]
-FAULTS: dict[str, Answer] = {}
+
+
+def replying(body: bytes, status: str = "200 OK", *headers: str) -> Answer:
+    async def answer(client: Client, request: Request) -> None:
+        await client.reply(body, status, *headers)
+
+    return answer
+
+
+def erring(status: str, message: str, *headers: str) -> Answer:
+    return replying(json.dumps({"error": {"message": message}}).encode(), status, *headers)
+
+
+FAULTS: dict[str, Answer] = {
+    "empty": replying(b""),
+    "no_choices": replying(b'{"id": "c", "object": "chat.completion", "choices": []}'),
+    "no_text": replying(b"\xff\xfe\xfd" * 20),
+    "error_500": erring("500 Internal Server Error", "out of memory"),
+    "error_503": replying(b"loading", "503 Service Unavailable"),
+    "error_429": erring("429 Too Many Requests", "slow down", "Retry-After: 7"),
+    "error_401": erring("401 Unauthorized", "who are you"),
+    "error_404": erring("404 Not Found", "no such model"),
+    "error_400": erring("400 Bad Request", "temperature must be positive"),
+    "too_long": erring("400 Bad Request", "This model's maximum context length is 4096 tokens."),
+    "elsewhere": replying(b"", "302 Found", "Location: http://127.0.0.1:9/v1/chat/completions"),
+}
 
 
 def fault(answer: Answer) -> Answer:
@@ -204,70 +228,14 @@ async def page(client: Client, request: Request) -> None:
 
 
 @fault
-async def empty(client: Client, request: Request) -> None:
-    await client.reply(b"")
-
-
-@fault
 async def half_json(client: Client, request: Request) -> None:
     await client.reply(completion(request)[:40])
-
-
-@fault
-async def no_choices(client: Client, request: Request) -> None:
-    await client.reply(b'{"id": "c", "object": "chat.completion", "choices": []}')
-
-
-@fault
-async def no_text(client: Client, request: Request) -> None:
-    await client.reply(b"\xff\xfe\xfd" * 20)
 
 
 @fault
 async def no_http(client: Client, request: Request) -> None:
     await client.say(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
     client.close()
-
-
-@fault
-async def error_500(client: Client, request: Request) -> None:
-    await client.reply(b'{"error": {"message": "out of memory"}}', "500 Internal Server Error")
-
-
-@fault
-async def error_503(client: Client, request: Request) -> None:
-    await client.reply(b"loading", "503 Service Unavailable")
-
-
-@fault
-async def error_429(client: Client, request: Request) -> None:
-    await client.reply(b'{"error": {"message": "slow down"}}', "429 Too Many Requests", "Retry-After: 7")
-
-
-@fault
-async def error_401(client: Client, request: Request) -> None:
-    await client.reply(b'{"error": {"message": "who are you"}}', "401 Unauthorized")
-
-
-@fault
-async def error_404(client: Client, request: Request) -> None:
-    await client.reply(b'{"error": {"message": "no such model"}}', "404 Not Found")
-
-
-@fault
-async def error_400(client: Client, request: Request) -> None:
-    await client.reply(b'{"error": {"message": "temperature must be positive"}}', "400 Bad Request")
-
-
-@fault
-async def too_long(client: Client, request: Request) -> None:
-    told = b'{"error": {"message": "This model\'s maximum context length is 4096 tokens."}}'
-    await client.reply(told, "400 Bad Request")
-
-
-@fault
-async def elsewhere(client: Client, request: Request) -> None:
-    await client.reply(b"", "302 Found", "Location: http://127.0.0.1:9/v1/chat/completions")
 
 
 @fault
