@@ -25,7 +25,7 @@ from compiler.lowering import lower
 from compiler.scoring import request_inputs
 from engine.client import EngineClient
 from programs.aliases import read_aliases
-from programs.execution import PlanExecutor, RunFailed
+from programs.execution import Model, PlanExecutor, RunFailed
 from programs.loading import load_program
 from programs.plan import Plan
 from programs.program import Program
@@ -81,7 +81,7 @@ def plans(program: Program, releases: Path) -> list[tuple[str, Plan]]:
 
 
 async def score(
-    program: Program, plan: Plan, examples: Sequence[dspy.Example], client: EngineClient
+    program: Program, plan: Plan, examples: Sequence[dspy.Example], client: Model
 ) -> tuple[list[float], int]:
     """A score for each example, and how many replies could not be read."""
     executor, gate = PlanExecutor(plan), asyncio.Semaphore(AT_ONCE)
@@ -92,6 +92,8 @@ async def score(
                 outcome = await executor.run(request_inputs(executor, example), client, {})
             except RunFailed:
                 return None
+        if not outcome.complete and any(field.name not in outcome.outputs for field in executor.outputs):
+            return None  # the token limit cut the reply before all its outputs had begun
         return float(program.metric(example, dspy.Prediction(**outcome.outputs)))
 
     scores = await asyncio.gather(*(one(example) for example in examples))

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.student.score import misleading, plans
+from deploy.student.score import misleading, plans, score
 from programs.loading import load_program
+from tests.programs.scripted import ScriptedModel
 
 
 @pytest.mark.parametrize("name", ["arithmetic", "order_entry", "passage_qa"])
@@ -20,3 +21,10 @@ def test_misleading_demonstrations_are_no_house_lines() -> None:
     program = load_program("order_entry")
     house = {example.line for example in program.examples("train")}
     assert not house & {demo["line"] for demo in misleading(program)}
+
+
+async def test_a_reply_that_is_cut_before_its_answer_scores_0(tmp_path: Path) -> None:
+    program = load_program("arithmetic")
+    (_, plain), *_ = plans(program, tmp_path)
+    cut = ScriptedModel("[[ ## reasoning ## ]]\nFirst add", finish_reason="length")
+    assert await score(program, plain, program.examples("test")[:2], cut) == ([0.0, 0.0], 2)
