@@ -5,11 +5,11 @@ ServiceError
 ├── Forbidden          403  from a page of another site, or under a name that is not this machine's
 ├── PathRefused        400  a path outside the configured folders, or through a link
 ├── RequestInvalid     422  a field is missing or is no value of its kind
-├── DataRefused        422  rows that a program can't take; carries every line
 ├── JobUnknown         404  no job of that id
 ├── JobBusy            409  not possible while the job stands as it does
 ├── ReleaseMissing     404  no release, or not that one
 ├── UploadTooLarge     413
+├── PlaceUnavailable   502  where builds run does not answer
 └── Unanswered         502  the program's answer can't be used
 """
 

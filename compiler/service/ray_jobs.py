@@ -70,9 +70,8 @@ class RayCluster:
                 session.request(method, self._url + path, json=body) as answer,
             ):
                 if answer.status == 404 and method == "GET":
-                    return {
-                        "status": "FAILED"
-                    }  # a cluster that was made anew knows none of the old one's jobs
+                    # A cluster that was made anew knows none of the old one's jobs.
+                    return {"status": "FAILED"}
                 if answer.status >= 400:
                     text = (await answer.text())[:200]
                     raise PlaceUnavailable(
