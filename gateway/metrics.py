@@ -34,7 +34,7 @@ class Metrics:
     def __init__(self, shared: Path | None = None) -> None:
         self._shared = shared
         self._own = CollectorRegistry(auto_describe=False)
-        self.requests = self._counter("gateway_requests", "Requests answered.", (*_RELEASE, "status"))
+        self.requests = self.counter("gateway_requests", "Requests answered.", (*_RELEASE, "status"))
         self.request_seconds = self._histogram("gateway_request_seconds", "Whole time of a request.")
         self.overhead_seconds = self._histogram(
             "gateway_overhead_seconds", "Time of a request spent in the gateway itself.", _OVERHEAD_BUCKETS
@@ -46,48 +46,44 @@ class Metrics:
             "gateway_time_to_first_token_seconds",
             "Time to the first streamed text of an answer or its reasoning.",
         )
-        self.in_flight = Gauge(
-            "gateway_in_flight_requests", "Requests being worked on.",
-            registry=self._own, multiprocess_mode="livesum",
-        )  # fmt: skip
-        self.tokens = self._counter(
+        self.in_flight = self.gauge("gateway_in_flight_requests", "Requests being worked on.", ())
+        self.tokens = self.counter(
             "gateway_tokens", "Tokens by direction.", (*_RELEASE, "direction", "cached")
         )
-        self.cost = self._counter("gateway_cost_usd", "What the engine's work cost.", _RELEASE)
-        self.teacher_cost = self._counter(
+        self.cost = self.counter("gateway_cost_usd", "What the engine's work cost.", _RELEASE)
+        self.teacher_cost = self.counter(
             "gateway_teacher_cost_usd",
             "What the release's teacher would have cost for the same answers.",
             _RELEASE,
         )
-        self.idle_cost = self._counter(
+        self.idle_cost = self.counter(
             "gateway_engine_idle_cost_usd", "Cost of an engine's time without requests.", ("engine",)
         )
-        self.cost_unknown = self._counter(
+        self.cost_unknown = self.counter(
             "gateway_cost_unknown", "Requests whose cost can't be known.", _RELEASE
         )
-        self.parse_failures = self._counter(
+        self.parse_failures = self.counter(
             "gateway_parse_failures", "Replies without the declared outputs.", _RELEASE
         )
-        self.check_failures = self._counter(
+        self.check_failures = self.counter(
             "gateway_check_failures", "Requests whose every answer broke a check of the program.", _RELEASE
         )
-        self.check_retries = self._counter(
+        self.check_retries = self.counter(
             "gateway_check_retries",
             "Times a model was asked again because its answer broke a check.",
             _RELEASE,
         )
-        self.limit_failures = self._counter(
+        self.limit_failures = self.counter(
             "gateway_limit_failures", "Requests whose program took more steps or time than it may.", _RELEASE
         )
-        self.upstream_errors = self._counter(
+        self.upstream_errors = self.counter(
             "gateway_upstream_errors", "Failed calls of an engine.", ("reason",)
         )
-        self.student_mismatches = self._counter(
+        self.student_mismatches = self.counter(
             "gateway_student_mismatches", "Checks that found another student than a release was built for.",
             (*_RELEASE, "kind"),
         )  # fmt: skip
-
-        self.canary_rollbacks = self._counter(
+        self.canary_rollbacks = self.counter(
             "gateway_canary_rollbacks", "Canaries ended because a guard was broken.", (*_RELEASE, "guard")
         )
 
@@ -131,8 +127,8 @@ class Metrics:
             _join(thread)
 
     def counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
-        """One that a part of the gateway brings along, where that part is configured."""
-        return self._counter(name, text, labels)
+        """One of these, or one that a part of the gateway brings along where it is configured."""
+        return Counter(name, text, labels, registry=self._own)
 
     def gauge(
         self,
@@ -143,9 +139,6 @@ class Metrics:
     ) -> Gauge:
         """The same of a number that goes up and down."""
         return Gauge(name, text, labels, registry=self._own, multiprocess_mode=over_workers)
-
-    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(name, text, labels, registry=self._own)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...] = _REQUEST_BUCKETS) -> Histogram:
         return Histogram(name, text, _RELEASE, buckets=buckets, registry=self._own)
