@@ -102,7 +102,8 @@ class Keyring:
 
     async def revoke(self, id_or_name: str) -> Key:
         """Raises KeyUnknown."""
-        return await self._change(id_or_name, {"revoked": time.time()})
+        key = await self.get(id_or_name)
+        return await self._change(key.id, {"revoked": time.time()})
 
     async def rotate(self, id_or_name: str, grace: float) -> Issued:
         """A new secret for a key; the one before holds for `grace` seconds more. Raises KeyUnknown."""
@@ -145,11 +146,10 @@ class Keyring:
                 await connection.execute(sa.insert(_peppers).values(proof=proof))
         return proof
 
-    async def _change(self, id_or_name: str, changes: Mapping[str, Any]) -> Key:
-        key = await self.get(id_or_name)
+    async def _change(self, id: str, changes: Mapping[str, Any]) -> Key:
         async with self._database.writing() as connection:
-            await connection.execute(sa.update(_keys).where(_keys.c.id == key.id).values(changes))
-            row = (await connection.execute(sa.select(_keys).where(_keys.c.id == key.id))).one()
+            await connection.execute(sa.update(_keys).where(_keys.c.id == id).values(changes))
+            row = (await connection.execute(sa.select(_keys).where(_keys.c.id == id))).one()
         return _key(row._mapping)
 
 
