@@ -6,7 +6,6 @@ from collections.abc import Callable
 from time import time
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.cache.store import StoreGone
@@ -45,7 +44,7 @@ class InSqlite:
         try:
             async with self._database.reading() as connection:
                 found = await connection.scalar(wanted)
-        except (StoreUnavailable, SQLAlchemyError) as error:
+        except StoreUnavailable as error:
             raise StoreGone(str(error)) from error
         return None if found is None else str(found).encode()
 
@@ -68,7 +67,7 @@ class InSqlite:
                 if self._unswept >= self._max_bytes / _SWEEPS:
                     await self._sweep(connection, now)
                     self._unswept = 0
-        except (StoreUnavailable, SQLAlchemyError) as error:
+        except StoreUnavailable as error:
             raise StoreGone(str(error)) from error
 
     async def close(self) -> None:

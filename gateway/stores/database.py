@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import sqlalchemy as sa
@@ -67,14 +66,14 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
         """A connection for looking things up. Raises StoreUnavailable."""
-        with _Translated(self.shown):
+        with _translated(self.shown):
             async with self._engine.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
         """A transaction: what it did is there when the block ends, or nothing. Raises StoreUnavailable."""
-        with _Translated(self.shown):
+        with _translated(self.shown):
             async with self._engine.execution_options(**{_WRITES: True}).begin() as connection:
                 yield connection
 
@@ -105,23 +104,16 @@ class Database:
             await connection.execute(sa.insert(_applied).values(row))
 
 
-class _Translated:
+@contextmanager
+def _translated(shown: str) -> Iterator[None]:
     """Turns what the driver raises into the one error that a client may see; the log has the reason."""
-
-    def __init__(self, shown: str) -> None:
-        self._shown = shown
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, IntegrityError):
-            return  # a store's own rule was broken: the store knows what that means
-        if isinstance(error, SQLAlchemyError | OSError):
-            _log.error("the database %s can't be asked: %s", self._shown, _reason(error))
-            raise StoreUnavailable("The gateway's database can't be asked now.") from error
+    try:
+        yield
+    except IntegrityError:
+        raise  # a store's own rule was broken: the store knows what that means
+    except (SQLAlchemyError, OSError) as error:
+        _log.error("the database %s can't be asked: %s", shown, _reason(error))
+        raise StoreUnavailable("The gateway's database can't be asked now.") from error
 
 
 def _sqlite(path: str) -> AsyncEngine:
