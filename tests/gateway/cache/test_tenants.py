@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from openai import OpenAI
 
-from gateway.command import main
+from tests.gateway.access.issuing import issued, where_keys_are
 from tests.gateway.serving import fingerprint_of, make_plan, put_release, running_gateway, settings_for
 from tests.gateway.upstream import Upstream
 
@@ -22,23 +20,12 @@ def test_a_key_gets_anothers_answers_only_where_they_are_shared(
     upstream: Upstream, tmp_path: Path, shared: str, second: str
 ) -> None:
     put_release(tmp_path / "releases", make_plan(), fingerprint_of(upstream.url))
-    table = (
-        f'database = "{tmp_path / "gateway.db"}"\npepper_file = "{tmp_path / "pepper"}"\n'
-        f'[gateway.cache]\nstore = "memory"\nshared = {shared}'
-    )
+    table = f'{where_keys_are(tmp_path)}\n[gateway.cache]\nstore = "memory"\nshared = {shared}'
     settings = settings_for(tmp_path, upstream.url, gateway=table)
-    secrets = [made(tmp_path, name) for name in ("first", "second")]
+    secrets = [issued(tmp_path, name) for name in ("first", "second")]
     with running_gateway(settings) as gateway:
         caches = [cache_of(gateway.url, secrets[number]) for number in (0, 0, 1)]
     assert caches == ["miss", "hit", second]
-
-
-def made(folder: Path, name: str) -> str:
-    """A new key."""
-    words = ["keys", "create", name, "--json", "--config", str(folder / "smallforge.toml")]
-    result = CliRunner().invoke(main, words, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return str(json.loads(result.stdout)["key"])
 
 
 def cache_of(url: str, secret: str) -> str:
