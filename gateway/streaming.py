@@ -18,11 +18,11 @@ from starlette.types import Send
 from gateway.accounting.run import MeteredRun
 from gateway.completion import Call, content_of, cut_at, finish_reason
 from gateway.errors import GatewayError, Header, InternalFault
-from gateway.interleaving import interleaved
 from gateway.ladder import FAILURES
 from gateway.protocol import answer_text
 from gateway.tool_calls import call_deltas, calls_made
 from programs.execution import Outcome
+from programs.interleaving import interleaved
 from programs.json_values import write_json
 from programs.reader import FieldDelta
 

@@ -1,4 +1,4 @@
-"""Tests for gateway/interleaving.py."""
+"""Tests for programs/interleaving.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from gateway.interleaving import interleaved
+from programs.interleaving import interleaved
 
 
 class Source:
