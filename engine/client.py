@@ -8,10 +8,10 @@ once, which is how a server learns to stop working.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import orjson
 
@@ -46,6 +46,7 @@ __all__ = ["Delta", "EngineClient", "ModelCard", "Reply", "Timeouts", "Usage"]
 
 
 _DONE = b"[DONE]"
+T = TypeVar("T")
 
 
 class Arrived(NamedTuple):
@@ -128,6 +129,13 @@ class EngineClient:
         """Sends a JSON body as it is; the reply is handed on by who speaks to the model itself."""
         async with self._posted(path, data) as reply:
             yield Passing(self, reply)
+
+    async def pass_on(
+        self, path: str, written: Callable[[str], bytes], take: Callable[[Passing], Awaitable[T]]
+    ) -> T:
+        """The same with a body that is written for a model's name: what is made of the reply."""
+        async with self.passing(path, written(self.model)) as reply:
+            return await take(reply)
 
     async def models(self) -> list[ModelCard]:
         """What the server lists under /v1/models."""

@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 
 
 class Passing:
-    """A reply with status 200. `usage` is what the server has counted so far, None where it has not."""
+    """A reply with status 200. `usage` is what the server has counted so far, None where it has not.
+
+    `shown` is whether anything of a stream was handed on.
+    """
 
     def __init__(self, client: EngineClient, reply: Connection) -> None:
         self.usage: Usage | None = None
         self.streams = reply.content_type == "text/event-stream"
         self._client = client
         self._reply = reply
-        self._begun = self._done = False
+        self.shown = self._begun = self._done = False
 
     async def whole(self) -> bytes:
         """A reply that is no stream. Raises EngineReplyInvalid for what is no JSON or an error after all."""
@@ -50,6 +53,7 @@ class Passing:
             rest = [last]
             passed, failure = self._examined(lines)
             if passed:
+                self.shown = True
                 yield b"\n".join([*passed, b""])
             if failure is not None:
                 raise failure
@@ -57,6 +61,7 @@ class Passing:
                 await self._reply.linger()
                 return
         if last := b"".join(rest):
+            self.shown = True
             yield last
 
     def _examined(self, lines: list[bytes]) -> tuple[list[bytes], EngineError | None]:

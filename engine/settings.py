@@ -57,6 +57,11 @@ class EngineSettings:
     timeouts: TimeoutSettings = field(default_factory=TimeoutSettings)
     key: str | None = field(default=None, repr=False)
 
+    @property
+    def is_fleet(self) -> bool:
+        """Whether calls are shared among its URLs, or wait before them."""
+        return len(self.urls) > 1 or self.fleet.max_in_flight is not None
+
 
 @dataclass(frozen=True)
 class Binding:
@@ -199,7 +204,9 @@ def read_settings(path: Path | None = None, overrides: Mapping[str, object] = _N
             cache=cache_from(found.gateway.cache),
             **found.gateway.model_dump(exclude={"telemetry", "traffic", "caps", "cache"}),
         ),
-        console=ConsoleSettings(**found.console.model_dump()),
+        console=ConsoleSettings(
+            ray_key=sources.secret(found.console.ray_key_env), **found.console.model_dump()
+        ),
         limits=limits_from(found.limits),
         programs=programs_from(found.programs),
         compiler=CompilerSettings(

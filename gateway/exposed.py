@@ -1,6 +1,7 @@
 """Engines' own models that clients may ask as they are: which there are, and where each of them runs.
 
-A model is looked for when the gateway starts, and again by requests while its engine can't be reached.
+A model is looked for when the gateway starts, and again by requests while its engine can't be reached. Once
+it is found at one of an engine's several URLs, all of them serve it, each opened and watched by itself.
 A model that is not exposed has no name here, whatever its engine would answer.
 """
 
@@ -8,19 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 
-from engine.client import EngineClient, ModelCard, bare_name
-from engine.errors import EngineError
-from engine.fingerprint import fingerprint_of_name
-from engine.local import Student, connect
+from engine.errors import EngineError, EngineWrongModel
 from engine.prices import price_of
 from engine.settings import EngineSettings, Settings
+from gateway.engines_own import model_now, open_model
 from gateway.errors import ModelUnavailable, StartFailed
+from gateway.fleet.member import member_label
 from gateway.metrics import Metrics, ReleaseMetrics
-from gateway.place import ServedStudent
+from gateway.place import Asked, Place, ServedStudent
 from gateway.students import Students
 
 _log = logging.getLogger(__name__)
@@ -29,12 +31,21 @@ _PAUSE_SECONDS = 1.0  # between two looks for a model whose engine is silent
 
 @dataclass(frozen=True)
 class ExposedModel:
-    """`name` is what clients call it; `client` asks for it by the engine's own name."""
+    """`name` is what clients call it, whatever its engines call it."""
 
     name: str
-    client: EngineClient
     served: ServedStudent
     metrics: ReleaseMetrics
+
+    @property
+    def up(self) -> bool:
+        """Whether one of its engines answers, as far as they are watched."""
+        fleet = self.served.fleet
+        return fleet is None or any(member.place.up for member in fleet.members)
+
+    def asked(self) -> Asked:
+        """What one request asks."""
+        return self.served.asked_for(self.name, None)
 
 
 class NotThere(ModelUnavailable):
@@ -42,16 +53,20 @@ class NotThere(ModelUnavailable):
 
 
 class ExposedModels:
-    """The exposed models of one gateway; their clients stay open until `close`."""
+    """The exposed models of one gateway; what they are asked through stays open until `close`."""
 
-    def __init__(self, settings: Settings, students: Students, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, students: Students, metrics: Metrics, recheck_seconds: float
+    ) -> None:
         own = [model for engine in settings.engines.values() for model in engine.expose]
         self.names = frozenset([*settings.expose, *own])
         self._settings = settings
         self._students = students
         self._metrics = metrics
+        self._recheck_seconds = recheck_seconds
         self._found: dict[str, ExposedModel] = {}
-        self._clients: list[EngineClient] = []
+        self._opened = AsyncExitStack()
+        self._keepers: list[asyncio.Task[None]] = []
         self._searching = {name: asyncio.Lock() for name in self.names}
         self._silent_until: dict[str, float] = {}
 
@@ -84,21 +99,23 @@ class ExposedModels:
 
     def get(self, name: str) -> ExposedModel | None:
         """One of `names` if it was found and not lost since."""
-        return self._found.get(name)
+        found = self._found.get(name)
+        return found if found is not None and found.up else None
 
     def ready(self) -> bool:
-        return bool(self._found)
+        return any(found.up for found in self._found.values())
 
     def lost(self, model: ExposedModel) -> None:
-        """Its connection broke: where it may come up at another address, the next request looks for it."""
-        engine = model.served.student.engine
-        moves = engine.name not in self._settings.engines or len(engine.urls) > 1
+        """Its connection broke: a local engine may come up at another address, so the next request looks."""
+        moves = model.served.student.engine.name not in self._settings.engines
         if moves and self._found.get(model.name) is model:
             del self._found[model.name]
 
     async def close(self) -> None:
-        for client in self._clients:
-            await client.close()
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await self._opened.aclose()
 
     async def _search(self, name: str) -> ExposedModel:
         """The model at the first engine that has it; requests that come meanwhile do not each knock there."""
@@ -107,17 +124,14 @@ class ExposedModels:
         if monotonic() < self._silent_until.get(name, 0.0):
             raise _unreachable(name)
         for engine in self._engines(name):
-            try:
-                client, cards = await connect(engine)
-            except EngineError as error:
-                _log.warning("engine %r can't be asked for the model %r: %s", engine.name, name, error)
-                silent = True
-                continue
-            card = _named(name, cards)
-            if card is not None:
-                return self._keep(name, client, card, engine)
-            await client.close()
-            seen.append(f"{client.url} has {', '.join(repr(it.id) for it in cards[:8]) or 'none'}")
+            for url in engine.urls:
+                try:
+                    return self._keep(name, await self._served(name, engine, url))
+                except EngineWrongModel as error:
+                    seen.append(str(error))
+                except EngineError as error:
+                    _log.warning("engine %r can't be asked for the model %r: %s", engine.name, name, error)
+                    silent = True
         if seen and not silent:
             raise NotThere(f"No engine has a model {name!r} to expose: {'; '.join(seen)}.")
         self._silent_until[name] = monotonic() + _PAUSE_SECONDS
@@ -139,27 +153,61 @@ class ExposedModels:
             )
         return [local.student.engine]
 
-    def _keep(self, name: str, client: EngineClient, card: ModelCard, engine: EngineSettings) -> ExposedModel:
-        self._clients.append(client)
-        client.model = card.id
-        fingerprint = fingerprint_of_name(card.id)
-        student = Student(client, fingerprint, replace(engine, model=card.id), name, card.max_model_len)
-        machine = [url.rstrip("/").removesuffix("/v1") for url in engine.urls].index(client.url)
-        meter = self._students.meter_of(engine, machine)
-        served = ServedStudent(student, price_of(engine), meter, fingerprint)
-        found = ExposedModel(name, client, served, self._metrics.for_release(name, ""))
-        self._found[name] = found
-        _log.info("exposing %r, which is %r at %s", name, card.id, client.url)
+    async def _served(self, name: str, engine: EngineSettings, url: str) -> ServedStudent:
+        """The model, which is looked for at one of an engine's URLs. Raises EngineError."""
+        model = open_model(name, engine, url)
+        if not engine.is_fleet:
+            student = await self._opened.enter_async_context(model)
+            meter = self._students.meter_of(student.engine)
+            return ServedStudent(student, price_of(student.engine), meter, student.fingerprint)
+        async with model:
+            return await self._shared(name, engine)
+
+    async def _shared(self, name: str, engine: EngineSettings) -> ServedStudent:
+        """The model at all URLs of an engine that has it, as soon as it is open at one of them."""
+        known = asyncio.Event()
+
+        def changed() -> None:
+            fleet.changed()
+            if any(it.served for it in places) or all(it.tried.is_set() for it in places):
+                known.set()
+
+        places = [self._place(name, engine, number, changed) for number in range(len(engine.urls))]
+        # The engine's own name is that of its students' fleet, which may be asked where this one is not.
+        fleet = self._students.fleet_of(engine, places, f"{engine.name}#{name}")
+        keepers = [asyncio.create_task(place.keep(), name=place.name) for place in places]
+        self._keepers += keepers
+        found = False
+        try:
+            await known.wait()
+            found = any(place.served is not None for place in places)
+        finally:
+            if not found:
+                for keeper in keepers:
+                    keeper.cancel()
+        for place in places:
+            if place.served is not None:
+                return fleet.front(place.served)
+        raise next(place.error for place in places if place.error is not None)
+
+    def _place(self, name: str, engine: EngineSettings, number: int, changed: Callable[[], None]) -> Place:
+        url = engine.urls[number]
+        return Place(
+            f"exposed model {name!r} at {member_label(url)}",
+            partial(open_model, name, engine, url),
+            partial(self._students.meter_of, number=number),
+            changed,
+            self._recheck_seconds,
+            partial(model_now, name),
+        )
+
+    def _keep(self, name: str, served: ServedStudent) -> ExposedModel:
+        found = self._found[name] = ExposedModel(name, served, self._metrics.for_release(name, ""))
+        student = served.student
+        _log.info("exposing %r, which is %r at %s", name, student.client.model, student.engine.name)
         return found
 
 
 def _unreachable(name: str) -> ModelUnavailable:
     told = f"The engine of the model {name!r} can't be reached; the gateway's log says why."
     return ModelUnavailable(told, retry=True)
-
-
-def _named(name: str, cards: Sequence[ModelCard]) -> ModelCard | None:
-    """The card with this name, or the only one with this name but for publisher and quantisation."""
-    alike = [card for card in cards if bare_name(card.id) == bare_name(name)]
-    exact = next((card for card in cards if card.id == name), None)
-    return exact or (alike[0] if len(alike) == 1 else None)

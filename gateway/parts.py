@@ -70,7 +70,7 @@ def parts_of(
     gateway = settings.gateway
     metrics = Metrics(shared.folder if shared is not None else None)
     students = Students(settings, metrics, progress, intervals.student, shared)
-    exposed = ExposedModels(settings, students, metrics)
+    exposed = ExposedModels(settings, students, metrics, intervals.student)
     bounds = Bounds(gateway.max_steps, gateway.max_seconds)
     catalog = Catalog(settings.releases, students, metrics, settings.tables, exposed.names, bounds)
     workers = shared.workers if shared is not None else 1

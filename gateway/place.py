@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -65,9 +65,16 @@ class ServedStudent:
         return [self] if self.fleet is None else self.fleet.engines_for(key, expected)
 
 
+async def fingerprint_now(served: ServedStudent) -> Fingerprint:
+    """Which model answers where the student does. Raises EngineError."""
+    return await take_fingerprint(served.student.client, served.student.fingerprint.weights)
+
+
 @dataclass
 class Place:
-    """`open_it` opens the student here, `changed` is called whenever it opens, fails or turns into another.
+    """`open_it` opens the student here, `look` says which model is there now.
+
+    `changed` is called whenever it opens, fails or turns into another.
 
     `served` is there while it is open, `last` from the first time on.
     """
@@ -77,6 +84,7 @@ class Place:
     meter_of: Callable[[EngineSettings], HourlyMeter | None]
     changed: Callable[[], None]
     recheck_seconds: float
+    look: Callable[[ServedStudent], Awaitable[Fingerprint]] = fingerprint_now
     served: ServedStudent | None = None
     last: ServedStudent | None = None
     error: EngineError | None = None
@@ -142,7 +150,7 @@ class Place:
                 pass
             served.suspect.clear()
             try:
-                now = await take_fingerprint(served.student.client, served.student.fingerprint.weights)
+                now = await self.look(served)
             except EngineError as error:
                 if served.reachable:
                     _log.error("%s can't be reached for its check: %s", self.name, error)

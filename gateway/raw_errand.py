@@ -4,6 +4,7 @@ back as it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
@@ -13,6 +14,7 @@ import orjson
 from starlette.types import Send
 
 from engine.errors import EngineRequestRefused, EngineUnreachable
+from engine.hosted import HostedClient
 from engine.passing import Passing
 from engine.settings_access import CapSettings
 from gateway.access.caller import check_model
@@ -24,7 +26,6 @@ from gateway.errand import Account, Errand, Understand
 from gateway.errors import GatewayError, Header, ModelUnknown, RequestInvalid, as_gateway_error
 from gateway.exposed import ExposedModel, ExposedModels
 from gateway.limits.appetite import Appetite, most_written, tokens_of
-from gateway.place import Asked
 from gateway.program_errand import Programs
 from gateway.protocol import new_id
 from gateway.salt import salt_of
@@ -44,12 +45,12 @@ _TEMPLATES_OWN = ("chat_template", "tokenize")
 
 @dataclass(slots=True)
 class RawErrand:
-    """`data` is what the engine is sent at `path`."""
+    """`written` is what an engine is sent at `path`, by what it calls the model."""
 
     id: str
     started: float
     path: str
-    data: bytes
+    written: Callable[[str], bytes]
     exposed: ExposedModel
     models: ExposedModels
     student: MeteredStudent
@@ -94,16 +95,19 @@ class RawErrand:
 
     async def _pass_on(self, send: Send) -> bytes | None:
         """The reply; None of one that was streamed and is gone already."""
-        student = self.student
+        student, model = self.student, self.student.asked.model
+        assert not isinstance(model, HostedClient), "only models of servers are exposed"
         reply: Passing | None = None
+
+        async def take(found: Passing) -> bytes | None:
+            nonlocal reply
+            reply = found
+            return await self._stream(found, send) if found.streams else await found.whole()
+
         mark, step = student.start(), student.step(0, (), {}, operation=_OPERATIONS[self.path])
         student.wait()
         try:
-            async with self.exposed.client.passing(self.path, self.data) as reply:
-                if not reply.streams:
-                    return await reply.whole()
-                await self._stream(reply, send)
-                return None
+            return await model.pass_on(self.path, self.written, take)
         except BaseException as error:
             if step is not None:
                 step.failed(error)
@@ -112,7 +116,7 @@ class RawErrand:
             student.stop_waiting()
             student.book(mark, reply.usage if reply is not None else None, step)
 
-    async def _stream(self, reply: Passing, send: Send) -> None:
+    async def _stream(self, reply: Passing, send: Send) -> bytes | None:
         async with aclosing(reply.pieces()) as pieces:
             begun = False
             async for piece in pieces:
@@ -126,6 +130,7 @@ class RawErrand:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
                 finally:
                     self.student.wait()
+        return None
 
 
 class RawRequests:
@@ -175,11 +180,14 @@ class RawRequests:
         _refuse_what_works_on_the_engine(body)
         model = await self._models.find(body["model"])
         salt = salt_of(visit.caller, model.served) if self._salt else {}
-        if salt or model.client.model != model.name:
-            data = orjson.dumps({**body, "model": model.client.model, **salt})
-        student = MeteredStudent(Asked(model.served, model.client), None, tracer=visit.tracer)
-        written = 0 if path == "/v1/embeddings" else most_written(body)
-        return RawErrand(new_id("req_"), visit.started, path, data, model, self._models, student, written)
+
+        def written(name: str) -> bytes:
+            same = name == model.name and not salt
+            return data if same else orjson.dumps({**body, "model": name, **salt})
+
+        student = MeteredStudent(model.asked(), None, tracer=visit.tracer)
+        most = 0 if path == "/v1/embeddings" else most_written(body)
+        return RawErrand(new_id("req_"), visit.started, path, written, model, self._models, student, most)
 
     def _unknown(self, model: str, visit: Visit) -> ModelUnknown:
         if model in self._catalog.models:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Literal
 
@@ -45,7 +45,7 @@ class StudentState:
         if self.fleet is not None:
             self.fleet.changed()
             up = [served for served in open_ones if served.reachable] or open_ones
-            self.served = _front(up[0], self.fleet) if up else None
+            self.served = self.fleet.front(up[0]) if up else None
         else:
             self.served = open_ones[0] if open_ones else None
         if open_ones or all(place.tried.is_set() for place in self.places):
@@ -84,11 +84,6 @@ class StudentState:
     def _refuses(self, mismatch: Mismatch) -> bool:
         # Other weights behind the same template are usually another quantisation: a warning will do.
         return self.check == "strict" and mismatch.kind == "template"
-
-
-def _front(served: ServedStudent, fleet: Fleet) -> ServedStudent:
-    """The student as a whole, where one of its engines stands for what they have in common."""
-    return replace(served, meter=None, suspect=asyncio.Event(), fleet=fleet)
 
 
 def _mismatches(expected: Fingerprint, place: Place) -> list[Mismatch]:
@@ -169,6 +164,10 @@ class Students:
             self._meters[key] = HourlyMeter(engine.usd_per_hour, sheet=sheet)
         return self._meters[key]
 
+    def fleet_of(self, engine: EngineSettings, places: Sequence[Place], called: str) -> Fleet:
+        """The places of an engine's URLs as one fleet, which the metrics call so."""
+        return Fleet(engine, places, Series(self._fleet_metrics, called), self._settings.student_check)
+
     def settle(self) -> None:
         """Books the idle time of engines priced by the hour up to now."""
         for (engine, _), meter in self._meters.items():
@@ -183,11 +182,11 @@ class Students:
     def _state(self, name: str) -> StudentState:
         state = StudentState(name, self._settings.student_check)
         engine = self._engine(name)
-        if engine is None or (len(engine.urls) < 2 and engine.fleet.max_in_flight is None):
+        if engine is None or not engine.is_fleet:
             state.places = [self._place(state, None, 0)]
             return state
         state.places = [self._place(state, url, number) for number, url in enumerate(engine.urls)]
-        state.fleet = Fleet(engine, state.places, Series(self._fleet_metrics, engine.name), state.check)
+        state.fleet = self.fleet_of(engine, state.places, engine.name)
         return state
 
     def _place(self, state: StudentState, url: str | None, number: int) -> Place:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Literal
 
@@ -75,6 +77,10 @@ class Fleet:
         self._budget = RetryBudget(settings.retry_budget, now)
         self._room = WaitingRoom(settings.queue, settings.queue_seconds, series)
         self._rankings: dict[str, Ranking] = {}
+
+    def front(self, served: ServedStudent) -> ServedStudent:
+        """The student as a whole, where one of its engines stands for what they have in common."""
+        return replace(served, meter=None, suspect=asyncio.Event(), fleet=self)
 
     def route(self, key: str, expected: Fingerprint | None) -> Route:
         """The way of one request's calls. Raises ModelUnavailable."""

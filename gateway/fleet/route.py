@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from engine.client import Delta, Reply
+from engine.client import Delta, EngineClient, Reply
 from engine.errors import EngineError
+from engine.passing import Passing
 from gateway.fleet.member import Member
 from gateway.fleet.retries import pause
 
 if TYPE_CHECKING:
     from gateway.fleet.fleet import Fleet, Lease
+
+
+T = TypeVar("T")
 
 
 class Taken(NamedTuple):
@@ -68,6 +72,29 @@ class Route:
                     return
             except EngineError as error:
                 if begun or not await self._may_go_elsewhere(error, tried):
+                    raise
+            finally:
+                self._pay(lease)
+
+    async def pass_on(
+        self, path: str, written: Callable[[str], bytes], take: Callable[[Passing], Awaitable[T]]
+    ) -> T:
+        tried: list[Member] = []
+        replies: list[Passing] = []
+
+        def noted(reply: Passing) -> Awaitable[T]:
+            replies.append(reply)
+            return take(reply)
+
+        while True:
+            lease = await self._lease(tried)
+            try:
+                with lease as client:
+                    assert isinstance(client, EngineClient), "only models of servers are passed on to"
+                    return await client.pass_on(path, written, noted)
+            except EngineError as error:
+                shown = any(reply.shown for reply in replies)
+                if shown or not await self._may_go_elsewhere(error, tried):
                     raise
             finally:
                 self._pay(lease)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from engine.settings import Settings, read_settings
 from gateway.app import create_app
 from gateway.errors import StartFailed
 from tests.gateway.serving import (
+    RunningGateway,
     fingerprint_of,
     make_plan,
     put_release,
@@ -26,7 +29,7 @@ from tests.gateway.serving import (
     settings_for,
     wait_until,
 )
-from tests.gateway.upstream import Upstream, running_upstream
+from tests.gateway.upstream import Script, Upstream, running_upstream
 
 
 def settings_of(folder: Path, text: str) -> Settings:
@@ -45,8 +48,8 @@ def start(settings: Settings) -> None:
     asyncio.run(run())
 
 
-def ask(url: str, model: str) -> httpx.Response:
-    body: Any = {"model": model, "messages": [{"role": "user", "content": "q"}]}
+def ask(url: str, model: str, **more: Any) -> httpx.Response:
+    body: Any = {"model": model, "messages": [{"role": "user", "content": "q"}], **more}
     return httpx.post(f"{url}/v1/chat/completions", json=body)
 
 
@@ -131,15 +134,69 @@ def test_an_engine_that_comes_up_later_is_found_then(tmp_path: Path) -> None:
             wait_until(lambda: ask(gateway.url, "tiny").status_code == 200)
 
 
-def test_a_model_is_looked_for_again_where_its_engine_may_have_moved(tmp_path: Path) -> None:
-    with ExitStack() as opened, running_upstream() as second:
-        first = opened.enter_context(running_upstream())
-        text = f'[engines.a]\nurls = ["{first.url}", "{second.url}"]\nexpose = ["tiny"]'
+def available(gateway: RunningGateway, member: str) -> float:
+    return gateway.metric("gateway_engine_available", engine="a#tiny", member=member)
+
+
+@contextmanager
+def two_engines(folder: Path, more: str = "") -> Iterator[tuple[RunningGateway, list[Upstream], ExitStack]]:
+    """A gateway that exposes `tiny` of two engines, and what ends the one of them that is asked first."""
+    with ExitStack() as one, running_upstream() as kept:
+        goes = one.enter_context(running_upstream())
+        text = f"""[engines.a]
+        urls = ["{goes.url}", "{kept.url}"]
+        expose = ["tiny"]
+        usd_per_hour = 0.36
+        fleet = {{ {more} }}"""
+        with running_gateway(settings_of(folder, text)) as gateway:
+            members = [engine.url.removeprefix("http://") for engine in (goes, kept)]
+            wait_until(lambda: all(available(gateway, member) for member in members))
+            yield gateway, [goes, kept], one
+
+
+def test_a_model_of_several_engines_is_still_served_when_one_of_them_goes(tmp_path: Path) -> None:
+    with two_engines(tmp_path) as (gateway, (_, kept), stack):
+        stack.close()
+        replies = [ask(gateway.url, "tiny") for _ in range(4)]
+        assert [reply.status_code for reply in replies] == [200] * 4 and len(kept.asked) == 4
+        assert all(float(reply.headers["x-smallforge-cost-usd"]) > 0 for reply in replies)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_an_engine_can_not_answer_is_sent_to_another(tmp_path: Path, stream: bool) -> None:
+    with two_engines(tmp_path) as (gateway, engines, _):
+        assert ask(gateway.url, "tiny").status_code == 200
+        preferred = next(engine for engine in engines if engine.asked)
+        preferred.script = Script(status=503)
+        assert ask(gateway.url, "tiny", stream=stream).status_code == 200
+        assert gateway.metric("gateway_engine_retries_total", engine="a#tiny", reason="server_error") == 1
+
+
+def test_a_reply_that_was_begun_is_not_begun_anew(tmp_path: Path) -> None:
+    with two_engines(tmp_path) as (gateway, engines, _):
+        for engine in engines:
+            engine.script = Script("Hello there.", trouble="cut_midway")
+        assert "error" in ask(gateway.url, "tiny", stream=True).text
+        assert sum(len(engine.asked) for engine in engines) == 1
+
+
+def test_calls_wait_before_engines_that_are_full(tmp_path: Path) -> None:
+    with two_engines(tmp_path, "max_in_flight = 1, queue = 0") as (gateway, engines, _):
+        for engine in engines:
+            engine.script = Script(seconds=0.5)
+        with ThreadPoolExecutor(3) as pool:
+            told = sorted(it.status_code for it in pool.map(lambda _: ask(gateway.url, "tiny"), range(3)))
+        assert told == [200, 200, 503]
+
+
+def test_an_engine_that_has_no_such_model_is_not_asked_for_it(tmp_path: Path) -> None:
+    with running_upstream() as first, running_upstream() as second:
+        first.models = ["other"]
+        second.models = ["Lab/tiny"]
+        text = f'expose = ["tiny"]\n[engines.a]\nurls = ["{first.url}", "{second.url}"]'
         with running_gateway(settings_of(tmp_path, text)) as gateway:
-            assert ask(gateway.url, "tiny").status_code == 200 and first.asked
-            opened.close()
-            assert ask(gateway.url, "tiny").status_code == 502
-            assert ask(gateway.url, "tiny").status_code == 200 and second.asked
+            assert [ask(gateway.url, "tiny").status_code for _ in range(3)] == [200] * 3
+        assert first.asked == [] and {body["model"] for body in second.asked} == {"Lab/tiny"}
 
 
 def test_without_a_configured_server_it_is_the_local_engines_model(
