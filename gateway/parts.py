@@ -82,7 +82,7 @@ def parts_of(
         students,
         exposed,
         catalog,
-        watch=Watch(catalog, metrics, settings.releases),
+        watch=Watch(catalog, metrics, settings.releases, shared),
         warming=Warming() if gateway.warm else None,
         stores=stores,
         gate=gate,

@@ -1,6 +1,6 @@
 """Watches the canaries that run, and ends those that break a guard.
 
-Each worker judges by the requests that it answered itself. The first that finds a guard broken writes it
+Each worker judges by what all workers of its gateway answered. The first that finds a guard broken writes it
 beside the aliases, where all workers, and all gateways that serve the same folder, see it within a second.
 """
 
@@ -15,11 +15,13 @@ from pathlib import Path
 from time import monotonic
 
 from gateway.canary.guards import Answer, Broken, Tally, judge
+from gateway.canary.sheet import Seen, Sheet, sheet_of
 from gateway.canary.split import Split
 from gateway.catalog import Catalog
 from gateway.errors import DeadlinePassed, LimitsUncounted, OutputInvalid, PriceUnknown
 from gateway.metrics import Metrics
 from gateway.program_errand import ProgramErrand
+from gateway.shared import Shared
 from gateway.visit import Visit
 from programs.canary import Canary, roll_back_canary
 from programs.errors import ReleaseError
@@ -36,13 +38,14 @@ def _answers() -> deque[Answer]:
 
 @dataclass
 class Trial:
-    """What was seen of one canary against one champion."""
+    """What was seen of one canary against one champion; `mine` is what this worker saw since it looked."""
 
     canary: Canary
     against: str
+    sheet: Sheet | None = None
+    mine: list[Seen] = field(default_factory=list)
     champion: deque[Answer] = field(default_factory=_answers)
     candidate: deque[Answer] = field(default_factory=_answers)
-    changed: bool = False
 
     def goes_on(self, canary: Canary, against: str) -> bool:
         ours = (self.canary.version, self.canary.started, self.against)
@@ -50,22 +53,40 @@ class Trial:
 
     def broken(self, now: float) -> Broken | None:
         """The guard that is broken by what was answered within the window."""
-        if not self.changed:
+        mine, self.mine = self.mine, []
+        seen = mine if self.sheet is None else self.sheet.exchange(mine)
+        if not seen:
             return None
-        self.changed = False
+        for by_candidate, answer in seen:
+            (self.candidate if by_candidate else self.champion).append(answer)
         for answers in (self.champion, self.candidate):
             while answers and answers[0].at < now - self.canary.guards.window:
                 answers.popleft()
         return judge(self.canary.guards, Tally.of(self.champion), Tally.of(self.candidate))
 
+    def end(self) -> None:
+        if self.sheet is not None:
+            self.sheet.close()
+
 
 class Watch:
-    """An observer of all requests; `look` is called again and again by the gateway's lifespan."""
+    """An observer of all requests; `look` is called again and again by the gateway's lifespan.
 
-    def __init__(self, catalog: Catalog, metrics: Metrics, releases: Path, clock: Clock = monotonic) -> None:
+    `clock` has to be one for all that is `shared`.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        metrics: Metrics,
+        releases: Path,
+        shared: Shared | None = None,
+        clock: Clock = monotonic,
+    ) -> None:
         self._catalog = catalog
         self._metrics = metrics
         self._releases = releases
+        self._shared = shared
         self._clock = clock
         self._trials: dict[str, Trial] = {}
 
@@ -76,17 +97,14 @@ class Watch:
             return
         unparseable = isinstance(visit.error, OutputInvalid)
         answer = Answer(self._clock(), visit.status != 200 and not unparseable, unparseable, visit.seconds)
-        if errand.call.runnable.identity.version == trial.canary.version:
-            trial.candidate.append(answer)
-            trial.changed = True
-        else:
-            trial.champion.append(answer)
+        by_candidate = errand.call.runnable.identity.version == trial.canary.version
+        trial.mine.append(Seen(by_candidate, answer))
 
     async def look(self) -> None:
         """Takes in which canaries run, and ends those that broke a guard."""
         splits = self._catalog.splits()
         for program in self._trials.keys() - splits.keys():
-            del self._trials[program]
+            self._trials.pop(program).end()
         for program, split in splits.items():
             broken = self._trial(program, split).broken(self._clock())
             if broken is not None:
@@ -96,14 +114,17 @@ class Watch:
         against = self._catalog.models[program].loaded.version
         trial = self._trials.get(program)
         if trial is None or not trial.goes_on(split.canary, against):
-            trial = self._trials[program] = Trial(split.canary, against)
+            if trial is not None:
+                trial.end()
+            names = (program, split.canary.version, split.canary.started, against)
+            trial = self._trials[program] = Trial(split.canary, against, sheet_of(self._shared, *names))
         trial.canary = split.canary  # its weight or its guards may have changed
         return trial
 
     async def _roll_back(self, program: str, canary: Canary, broken: Broken) -> None:
         # This worker stops at once; the file is for all the others.
         self._catalog.withdraw(program)
-        del self._trials[program]
+        self._trials.pop(program).end()
         name = f"{program}@{canary.version}"
         try:
             first = await asyncio.to_thread(
