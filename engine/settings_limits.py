@@ -53,10 +53,13 @@ def limits_from(tables: Mapping[str, Limit]) -> dict[str, LimitSettings]:
     }
 
 
-def limits_mistakes(tables: Mapping[str, Limit], redis: str | None, workers: int) -> Iterator[str]:
+def redis_mistakes(redis: str | None) -> Iterator[str]:
     if redis is not None and urlsplit(redis).scheme not in _SCHEMES:
         # The address may hold a password, so it is not repeated.
         yield "gateway.redis is no address of a Redis; write for example 'redis://127.0.0.1:6379/0'"
+
+
+def limits_mistakes(tables: Mapping[str, Limit], redis: str | None, workers: int) -> Iterator[str]:
     for name, table in tables.items():
         if "@" in name:
             yield (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -16,8 +16,9 @@ from engine.settings_access import Caps, access_mistakes
 from engine.settings_cache import Cache, cache_mistakes
 from engine.settings_console import Console, console_mistakes
 from engine.settings_fleet import Fleet, Timeouts, fleet_mistakes
-from engine.settings_limits import Limit, limits_mistakes
+from engine.settings_limits import Limit, limits_mistakes, redis_mistakes
 from engine.settings_programs import ProgramTable, programs_mistakes
+from engine.settings_sound import is_sound, sound
 from engine.settings_sources import Sources
 from engine.settings_telemetry import LogFormat, LogLevel, Telemetry, telemetry_mistakes
 from engine.settings_traffic import Traffic, traffic_mistakes
@@ -135,23 +136,21 @@ class Top(_Table):
 
 def validated(sources: Sources) -> Top:
     """The settings as typed values. Raises SettingsInvalid with every mistake there is."""
+    values = _with_url_as_student(sources.values)
     try:
-        top = Top.model_validate(_with_url_as_student(sources.values))
+        top = Top.model_validate(values)
     except ValidationError as exc:
-        raise SettingsInvalid([_sentence(error) for error in exc.errors()]) from None
-    mistakes = [
-        *_engine_mistakes(top, sources),
-        *_expose_mistakes(top),
-        *_origin_mistakes(top.gateway),
-        *telemetry_mistakes(top.gateway.telemetry),
-        *cache_mistakes(top.gateway.cache, top.gateway.redis),
-        *traffic_mistakes(top.gateway.traffic),
-        *access_mistakes(top.gateway.database, top.gateway.pepper),
-        *console_mistakes(top.console),
-        *limits_mistakes(top.limits, top.gateway.redis, top.gateway.workers),
-        *programs_mistakes(top.programs, {*top.students, *top.teachers}),
-        *_binding_mistakes(top, sources),
-    ]
+        wrong = [error["loc"] for error in exc.errors()]
+        rest = Top.model_validate(sound(values, wrong))
+        # What a check reads may be wrong itself, and what it then said would follow from that alone.
+        further = [
+            mistake
+            for sections, check in _CHECKS
+            if all(is_sound(section, wrong) for section in sections.split())
+            for mistake in check(rest, sources)
+        ]
+        raise SettingsInvalid([*map(_sentence, exc.errors()), *further]) from None
+    mistakes = [mistake for _, check in _CHECKS for mistake in check(top, sources)]
     if mistakes:
         raise SettingsInvalid(mistakes)
     return top
@@ -251,6 +250,36 @@ def _binding_mistakes(top: Top, sources: Sources) -> Iterator[str]:
     used |= {name for name, engine in top.engines.items() if engine.expose or (top.expose and engine.urls)}
     for name in sorted(set(top.engines) - used):
         yield f"engines.{name} is used by no student or teacher; [students.default] can name it"
+
+
+_CHECKS: Sequence[tuple[str, Callable[[Top, Sources], Iterable[str]]]] = (
+    ("", _engine_mistakes),
+    ("", lambda top, _: _expose_mistakes(top)),
+    ("gateway.allow_origins gateway.allow_credentials", lambda top, _: _origin_mistakes(top.gateway)),
+    ("gateway.telemetry", lambda top, _: telemetry_mistakes(top.gateway.telemetry)),
+    (
+        "gateway.cache gateway.redis",
+        lambda top, _: cache_mistakes(top.gateway.cache, top.gateway.redis),
+    ),
+    ("gateway.traffic", lambda top, _: traffic_mistakes(top.gateway.traffic)),
+    (
+        "gateway.database gateway.pepper",
+        lambda top, _: access_mistakes(top.gateway.database, top.gateway.pepper),
+    ),
+    ("console", lambda top, _: console_mistakes(top.console)),
+    ("gateway.redis", lambda top, _: redis_mistakes(top.gateway.redis)),
+    (
+        "gateway.redis gateway.workers",
+        lambda top, _: limits_mistakes(top.limits, top.gateway.redis, top.gateway.workers),
+    ),
+    (
+        "students teachers",
+        lambda top, _: programs_mistakes(top.programs, {*top.students, *top.teachers}),
+    ),
+    ("engines students teachers student expose", _binding_mistakes),
+)
+"""What values say against each other, each with the sections that it needs whole; a table of names is not
+among them where the rest of its names can be looked at without one that is wrong."""
 
 
 def _sentence(error: ErrorDetails) -> str:

@@ -158,6 +158,40 @@ def test_mistakes_between_settings_are_told_too(tmp_path: Path) -> None:
     ]
 
 
+def test_mistakes_of_both_kinds_are_told_together(tmp_path: Path) -> None:
+    mistakes = mistakes_in(
+        tmp_path,
+        "[gateway]\nprot = 80\nredis = 'nonsense'\nallow_origins = ['nowhere']\ncaps = 3\n"
+        "[engines.a]\nkind = 'ollama'\n[engines.b]\nurls = ['host:8000']\n[students.default]\nengine = 'b'",
+    )
+    assert [mistake.split(" ", 1)[0].rstrip(":") for mistake in mistakes] == [
+        "engines.a.kind",
+        "gateway.caps",
+        "gateway.prot",
+        "engines.b.urls",
+        "gateway.allow_origins",
+        "gateway.redis",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text, wrong",
+    [
+        (
+            "[gateway]\nredis = 5\nworkers = 2\ncache = { store = 'redis' }\n[limits.a]\nconcurrency = 1",
+            "redis",
+        ),
+        ("[engines.a]\nport = 1\n[students.default]\nengine = 'a'", "engines.a.port"),
+        ("engines = 7\nstudent = 'mine'", "engines"),
+    ],
+)
+def test_what_follows_from_a_mistake_alone_is_not_told_as_another(
+    tmp_path: Path, text: str, wrong: str
+) -> None:
+    (mistake,) = mistakes_in(tmp_path, text)
+    assert wrong in mistake
+
+
 def test_models_are_exposed_at_the_top_or_by_their_server(tmp_path: Path) -> None:
     text = "expose = ['tiny']\n[engines.a]\nurls = ['http://a']\nexpose = ['qwen', 'embedder']\n"
     settings = read_settings(settings_file(tmp_path, text))
