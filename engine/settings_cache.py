@@ -45,12 +45,17 @@ def cache_from(table: Cache | None) -> CacheSettings | None:
     return None if table is None else CacheSettings(**table.model_dump())
 
 
-def cache_mistakes(table: Cache | None, redis: str | None) -> Iterator[str]:
+def cache_mistakes(table: Cache | None, redis: str | None, cache_salt: bool) -> Iterator[str]:
     if table is None:
         return
     place = "gateway.cache"
     if table.store == "redis" and redis is None:
         yield f"{place}.store = 'redis' needs gateway.redis = 'redis://127.0.0.1:6379/0'"
+    if table.shared and cache_salt:
+        yield (
+            f"{place}.shared gives each key the answers of all, but gateway.cache_salt keeps keys apart; "
+            "leave one of them out"
+        )
     if table.store == "redis" and table.max_bytes is not None:
         yield f"{place}.max_bytes: Redis bounds itself, by its own maxmemory and maxmemory-policy"
     if table.store == "sqlite" and (not table.file.strip() or "://" in table.file):

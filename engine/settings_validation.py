@@ -258,8 +258,8 @@ _CHECKS: Sequence[tuple[str, Callable[[Top, Sources], Iterable[str]]]] = (
     ("gateway.allow_origins gateway.allow_credentials", lambda top, _: _origin_mistakes(top.gateway)),
     ("gateway.telemetry", lambda top, _: telemetry_mistakes(top.gateway.telemetry)),
     (
-        "gateway.cache gateway.redis",
-        lambda top, _: cache_mistakes(top.gateway.cache, top.gateway.redis),
+        "gateway.cache gateway.redis gateway.cache_salt",
+        lambda top, _: cache_mistakes(top.gateway.cache, top.gateway.redis, top.gateway.cache_salt),
     ),
     ("gateway.traffic", lambda top, _: traffic_mistakes(top.gateway.traffic)),
     (

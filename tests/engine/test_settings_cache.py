@@ -43,6 +43,13 @@ def test_a_mistake_is_told(tmp_path: Path, table: str, told: str) -> None:
         read(tmp_path, f"[gateway.cache]\n{table}")
 
 
+def test_what_is_shared_by_all_keys_can_not_be_kept_apart_by_key_too(tmp_path: Path) -> None:
+    table = '[gateway.cache]\nstore = "memory"\nshared = true'
+    with pytest.raises(SettingsInvalid, match="cache_salt keeps keys apart; leave one of them out"):
+        read(tmp_path, table, "cache_salt = true")
+    assert read(tmp_path, table) == CacheSettings("memory", shared=True)
+
+
 def test_redis_bounds_itself(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match="maxmemory"):
         table = '[gateway.cache]\nstore = "redis"\nmax_bytes = 5'
