@@ -68,13 +68,20 @@ _MOST_TOKENS = 2**40  # of one call; more is a fault of the server that counted
 
 
 def decode(data: bytes, url: str) -> Body:
-    """The JSON object in `data`. Raises EngineReplyInvalid, quoting the start of what came instead."""
+    """The JSON object in `data`.
+
+    Raises EngineReplyInvalid, which says what came instead but quotes none of it: errors are logged, and a
+    reply may hold what a user wrote.
+    """
     try:
         body = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        body = None
+    except orjson.JSONDecodeError as error:
+        like = "like a page" if data.lstrip()[:1] == b"<" else f"wrong at character {error.pos}"
+        raise EngineReplyInvalid(
+            f"The engine at {url} sent something else than JSON: {len(data)} bytes, {like}."
+        ) from None
     if not isinstance(body, dict):
-        raise EngineReplyInvalid(f"The engine at {url} sent something else than JSON: {data[:120]!r}.")
+        raise EngineReplyInvalid(f"The engine at {url} sent JSON that is no object, in {len(data)} bytes.")
     return cast(Body, body)
 
 

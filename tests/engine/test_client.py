@@ -265,13 +265,22 @@ async def test_a_reply_that_is_no_completion_is_invalid(body: object) -> None:
             await client.complete(ASK, {})
 
 
-async def test_a_page_instead_of_json_is_invalid_and_quoted() -> None:
-    async def page(request: web.Request) -> web.StreamResponse:
-        return web.Response(text="<html>hello</html>", content_type="text/html")
+@pytest.mark.parametrize(
+    "sent, told",
+    [
+        ("<html>my own words</html>", "something else than JSON: 25 bytes, like a page"),
+        ('{"choices": [{"text": "my own words', "something else than JSON: 35 bytes, wrong at character 35"),
+        ('"my own words"', "JSON that is no object, in 14 bytes"),
+    ],
+)
+async def test_what_is_no_json_object_is_described_but_not_quoted(sent: str, told: str) -> None:
+    async def reply(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=sent, content_type="text/html")
 
-    async with serving(page) as server, EngineClient(server.url, "tiny") as client:
-        with pytest.raises(EngineReplyInvalid, match="<html>hello"):
+    async with serving(reply) as server, EngineClient(server.url, "tiny") as client:
+        with pytest.raises(EngineReplyInvalid, match=told) as caught:
             await client.complete(ASK, {})
+    assert "own words" not in str(caught.value)
 
 
 async def test_what_json_cannot_hold_is_refused_before_sending() -> None:
