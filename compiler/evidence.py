@@ -36,7 +36,11 @@ from programs.json_values import write_json
 
 ROW_NAMES = {"zero-shot": "before", "compiled": "after"}
 """What a contender is called in a scorecard where its role there is what counts."""
-LIBRARIES = ("smallforge", "dspy", "pydantic", "orjson", "json-repair", "scipy", "numpy", "aiohttp")
+LIBRARIES = (
+    "smallforge", "dspy", "litellm", "gepa", "optuna", "pydantic", "orjson", "json-repair", "numpy", "scipy",
+    "bm25s", "datasketch",
+)  # fmt: skip
+"""What asks, searches, reads, splits and scores: another version of these can give another result."""
 
 
 @dataclass(frozen=True)
