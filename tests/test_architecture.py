@@ -35,6 +35,7 @@ BROAD_EXCEPTS: dict[str, str] = {
     "programs/threads.py:_run": "what is raised in a thread is raised where its result is awaited",
     "compiler/scoring.py:score": "one example on which the metric raises scores zero",
     "compiler/scoring.py:run": "one example on which the program raises scores zero",
+    "compiler/service/turn.py:_answer": "the operator's program can raise anything; the other side goes on",
     "gateway/catalog.py:_load": "whatever a stranger's release folder holds, the other releases are served",
     "gateway/executors.py:interpreted_executor": "the operator's program can raise anything",
     "gateway/workers.py:_be_a_worker": "a worker's own end: what it raises is logged, the process is gone",

@@ -85,7 +85,9 @@ def quality_against_cost(marks: Sequence[Mark], unit: str) -> str | None:
             low, high = (100 * abs(mark.score - end) for end in (mark.low, mark.high))
             axes.errorbar(mark.cost, 100 * mark.score, [[low], [high]], color=MUTED, linewidth=1.2)
             filled = {"color": ACCENT} if mark.chosen else {"mfc": PAPER, "mec": MUTED, "mew": 1.6}
-            axes.plot(mark.cost, 100 * mark.score, "o", markersize=8, **filled)
+            # The chosen one lies above others that score and cost the same.
+            depth = 4 if mark.chosen else 3
+            axes.plot(mark.cost, 100 * mark.score, "o", markersize=8, zorder=depth, **filled)
             axes.annotate(
                 mark.name,
                 (mark.cost, 100 * mark.score),

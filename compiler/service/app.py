@@ -70,7 +70,7 @@ def create_app(settings: Settings, config: Sequence[str] = (), place: Place | No
 
 
 def _place(console: ConsoleSettings) -> Place:
-    return ThisMachine() if console.ray is None else RayCluster(console.ray)
+    return ThisMachine() if console.ray is None else RayCluster(console.ray, console.ray_key)
 
 
 async def _answer(request: Request, error: Exception) -> Response:

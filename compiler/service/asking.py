@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -25,7 +26,7 @@ from programs.errors import CheckFailed, InputInvalid, ReplyUnparseable
 from programs.execution import Delta, Executor, Outcome, Reply
 from programs.loading import blamed_on, load_program
 from programs.plan import Field
-from programs.reader import parse_value
+from programs.reader import FieldDelta, parse_value
 from programs.release import read_release
 from programs.verses import verse_adder
 
@@ -47,6 +48,13 @@ class Form:
         return [one for one in self.executor.inputs if one.name != history and one.type not in _TOOLS]
 
 
+class Times(NamedTuple):
+    """Seconds from the question to the first text that was shown, and to the end."""
+
+    first: float
+    whole: float
+
+
 @dataclass(frozen=True)
 class Said:
     """An answer and what it took; `outputs` are all of the program's as texts."""
@@ -54,7 +62,7 @@ class Said:
     answer: str
     outputs: Mapping[str, str]
     took: Took
-    seconds: float
+    times: Times
     prompt: Sequence[Mapping[str, Any]]
     student: str
     complete: bool = True
@@ -119,16 +127,38 @@ async def ask(
 
     Raises:
         RequestInvalid: an input is missing or is no value of its kind.
+        Unanswered, EngineError: as `answering` does.
+    """
+    async with aclosing(answering(form, inputs_of(form, given, turns), students, name)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, Said):
+                return piece
+    raise Unanswered(f"{form.name!r} ended without an answer")
+
+
+async def answering(
+    form: Form, inputs: Mapping[str, Any], students: Students, name: str | None
+) -> AsyncGenerator[FieldDelta | Said]:
+    """The outputs' texts as they are made, then the whole answer.
+
+    Raises:
         Unanswered: the answer can't be read, or breaks a check of the program.
         EngineError: the student can't be asked.
     """
     name = name or form.student
     student = await students.student(name)
     witness = Witness(student.client, charge_by(price_of(student.engine)))
-    inputs = _inputs(form, given, turns)
-    begun = time.monotonic()
+    begun, first = time.monotonic(), None
     try:
-        outcome = await form.executor.run(inputs, witness, {})
+        async with aclosing(form.executor.stream(inputs, witness, {})) as pieces:
+            async for piece in pieces:
+                if first is None:
+                    first = time.monotonic() - begun
+                if isinstance(piece, Outcome):
+                    times = Times(first, time.monotonic() - begun)
+                    yield _said(form, piece, witness, times, student.engine.model or student.name)
+                else:
+                    yield piece
     except InputInvalid as error:
         raise RequestInvalid(str(error)) from error
     except (ReplyUnparseable, CheckFailed) as error:
@@ -136,7 +166,6 @@ async def ask(
     except EngineUnreachable:
         await students.forget(name)
         raise
-    return _said(form, outcome, witness, time.monotonic() - begun, student.engine.model or student.name)
 
 
 def turn_of(form: Form, given: Mapping[str, str], said: str) -> Mapping[str, Any]:
@@ -145,7 +174,12 @@ def turn_of(form: Form, given: Mapping[str, str], said: str) -> Mapping[str, Any
     return {chat.user: given.get(chat.user, ""), chat.answer: said}
 
 
-def _inputs(form: Form, given: Mapping[str, str], turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def inputs_of(form: Form, given: Mapping[str, str], turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the program is given: each text as a value of its input.
+
+    Raises:
+        RequestInvalid: an input is unknown, missing or no value of its kind.
+    """
     chat = form.executor.chat
     unknown = set(given) - {field.name for field in form.executor.inputs}
     if unknown:
@@ -172,10 +206,10 @@ def _parsed(field: Field, text: str) -> Any:
         raise RequestInvalid(f"the input {field.name!r} must be {kind}") from error
 
 
-def _said(form: Form, outcome: Outcome, witness: Witness, seconds: float, student: str) -> Said:
+def _said(form: Form, outcome: Outcome, witness: Witness, times: Times, student: str) -> Said:
     outputs = {name: _text(value) for name, value in outcome.outputs.items()}
     answer = outputs.get(form.executor.chat.answer, "")
-    return Said(answer, outputs, witness.took(), seconds, witness.prompt, student, outcome.complete)
+    return Said(answer, outputs, witness.took(), times, witness.prompt, student, outcome.complete)
 
 
 def _text(value: Any) -> str:

@@ -3,45 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.datastructures import FormData
 
 from compiler.releases import list_releases
-from compiler.service.asking import Form, Said, ask, released, turn_of, unoptimised
-from compiler.service.errors import ReleaseMissing, RequestInvalid, ServiceError
+from compiler.service.asking import released, turn_of, unoptimised
+from compiler.service.errors import ReleaseMissing
 from compiler.service.office import Office, TheOffice
-from compiler.service.pages import GUARDED, fragment, render
-from engine.errors import EngineError
+from compiler.service.pages import fragment, render
+from compiler.service.turn import TITLES, Ended, Pair, Place, Side, answers, sides_of
 from programs.errors import ProgramError
+from programs.reader import FieldDelta
 
 routes = APIRouter(include_in_schema=False)
 _MOST_TURNS = 20
 _GIVEN = "input."
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the two: what it said, or why it said nothing."""
-
-    title: str
-    name: str
-    said: Said | None = None
-    problem: str | None = None
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A release, and its program without it; `plain` is None where the program is not installed."""
-
-    compiled: Form
-    plain: Form | None
-    why_no_plain: str = ""
 
 
 @routes.get("/test")
@@ -64,29 +48,67 @@ async def show(request: Request, office: TheOffice, release: str = "") -> Respon
     )
 
 
-@routes.post("/test/ask")
-async def answer(request: Request, office: TheOffice) -> Response:
+@dataclass(frozen=True)
+class Question:
     """One more turn of the conversation, which the page itself keeps."""
+
+    text: str
+    given: Mapping[str, str]
+    sides: list[Side]
+    student: str | None
+    why_no_plain: str
+
+
+async def _question(request: Request, office: TheOffice) -> Question:
+    """Read before the stream begins, so that a mistake in it gets a status of its own."""
     form = await request.form()
     name = str(form.get("release", ""))
     if not name:
         raise ReleaseMissing("There is no release to ask: train a program first.")
     pair = await asyncio.to_thread(_pair, office, name)
     given = {key.removeprefix(_GIVEN): str(value) for key, value in form.items() if key.startswith(_GIVEN)}
-    earlier = _earlier(form)
-    student = str(form.get("student", "")) or None
-    sides = await asyncio.gather(
-        _side(office, "Unoptimised", pair.plain, (given, earlier.get("plain", ())), student),
-        _side(office, "Compiled", pair.compiled, (given, earlier.get("compiled", ())), student),
-    )
-    shown = fragment(
-        "turn.html.jinja",
-        question=given.get(pair.compiled.executor.chat.user, ""),
-        sides=[side for side in sides if side is not None],
+    return Question(
+        text=given.get(pair.compiled.executor.chat.user, ""),
+        given=given,
+        sides=sides_of(pair, given, _earlier(form)),
+        student=office.students.check(str(form.get("student", ""))),
         why_no_plain=pair.why_no_plain,
-        turn=_kept(pair, given, sides),
     )
-    return HTMLResponse(shown, headers=GUARDED)
+
+
+@routes.post("/test/ask", response_class=EventSourceResponse)
+async def answer(
+    question: Annotated[Question, Depends(_question)], office: TheOffice
+) -> AsyncIterator[ServerSentEvent]:
+    """The turn without its answers, then pieces of it: texts as they are made, each side once it has ended.
+
+    The last event says that all is told. Where it is missing, the stream was broken off.
+    """
+    yield _event("turn", html=fragment("turn.html.jinja", question=question))
+    kept: dict[Place, Mapping[str, Any]] = {}
+    async with aclosing(answers(question.sides, office.students, question.student)) as pieces:
+        async for side, piece in pieces:
+            if isinstance(piece, FieldDelta):
+                yield _event("text", part=f"{side.place}.{piece.field}", text=piece.text)
+                continue
+            if piece.said is not None:
+                kept[side.place] = turn_of(side.form, question.given, piece.said.answer)
+            yield _event(
+                "part", part=side.place, html=fragment("side.html.jinja", ended=piece), heard=_heard(piece)
+            )
+    yield _event("part", part="kept", html=fragment("kept.html.jinja", turn=orjson.dumps(kept).decode()))
+    yield _event("over")
+
+
+def _event(name: str, **data: str) -> ServerSentEvent:
+    return ServerSentEvent(event=name, data=data)
+
+
+def _heard(ended: Ended) -> str:
+    """The side as a screen reader says it: once, when it is whole."""
+    if ended.said is None:
+        return f"{ended.side.title}: {ended.problem}"
+    return f"{ended.side.title} answers: {ended.said.answer or 'nothing'}"
 
 
 def _pair(office: Office, name: str) -> Pair:
@@ -106,44 +128,15 @@ def _file_of(office: Office, program: str) -> str:
     return next((path for path in files if path.rpartition("/")[2] == f"{program}.py"), program)
 
 
-async def _side(
-    office: Office,
-    title: str,
-    form: Form | None,
-    asked: tuple[Mapping[str, str], Sequence[Mapping[str, Any]]],
-    student: str | None,
-) -> Side | None:
-    if form is None:
-        return None
-    given, turns = asked
-    earlier = turns if form.executor.chat.history else ()
-    try:
-        return Side(title, form.name, await ask(form, given, earlier, office.students, student))
-    except RequestInvalid:
-        raise
-    except (ServiceError, EngineError) as error:
-        return Side(title, form.name, problem=str(error))
-
-
-def _earlier(form: FormData) -> dict[str, list[Mapping[str, Any]]]:
+def _earlier(form: FormData) -> dict[Place, list[Mapping[str, Any]]]:
     """The turns so far, of each side; what can't be read was changed by hand and is left out."""
-    turns: dict[str, list[Mapping[str, Any]]] = {"plain": [], "compiled": []}
+    turns: dict[Place, list[Mapping[str, Any]]] = {place: [] for place in TITLES}
     for kept in form.getlist("turn")[-_MOST_TURNS:]:
         try:
             content = orjson.loads(str(kept))
-            for side in turns:
-                if isinstance(content.get(side), dict):
-                    turns[side].append(content[side])
+            for place in turns:
+                if isinstance(content.get(place), dict):
+                    turns[place].append(content[place])
         except (ValueError, AttributeError):
             continue
     return turns
-
-
-def _kept(pair: Pair, given: Mapping[str, str], sides: Sequence[Side | None]) -> str:
-    forms = (("plain", pair.plain), ("compiled", pair.compiled))
-    kept = {
-        name: turn_of(form, given, side.said.answer)
-        for (name, form), side in zip(forms, sides, strict=True)
-        if form is not None and side is not None and side.said is not None
-    }
-    return orjson.dumps(kept).decode()

@@ -17,7 +17,7 @@ from persistqueue import Empty, SQLiteAckQueue
 from persistqueue.serializers import json as as_json
 
 from compiler.service.errors import JobBusy, JobUnknown, PlaceUnavailable
-from compiler.service.jobs import CANCELLED, Job, JobShelf, Standing
+from compiler.service.jobs import CANCELLED, FAILED, Job, JobShelf, Standing
 from compiler.service.orders import Order, words_of
 from compiler.service.places import Place, Run
 
@@ -140,10 +140,17 @@ class Dispatch:
         now = self.shelf.read(job.id)
         if not now.started or now.process != job.process:
             return  # somebody was quick to resume it, which is a run of its own
-        if now.cancelled and self.shelf.end_of(now) is None:
-            now = self.shelf.end(now, CANCELLED)
+        if self.shelf.end_of(now) is None:
+            now = await self._end(now)
         self.shelf.write(replace(now, wanted="nothing"))
         _log.info("job %s is %s", job.id, (await self.standing(job.id)).state)
+
+    async def _end(self, job: Job) -> Job:
+        """Of one whose process is gone and told no end."""
+        if job.cancelled:
+            return self.shelf.end(job, CANCELLED)
+        why = await self._place.why_ended(self.shelf.folder(job.id), job.process)
+        return job if why is None else self.shelf.end(job, why, FAILED)
 
     async def _start(self, job: Job) -> Job:
         folder = self.shelf.folder(job.id)
@@ -155,7 +162,7 @@ class Dispatch:
         try:
             name = await self._place.start(Run([verb, *told, *options], folder))
         except (OSError, PlaceUnavailable) as error:
-            return self.shelf.end(job, f"The build can't be started: {error}.")
+            return self.shelf.end(job, f"The build can't be started: {error}.", FAILED)
         return self.shelf.write(replace(job, started=True, process=name, ends=ends))
 
     async def _alive(self, job: Job) -> bool:

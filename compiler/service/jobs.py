@@ -31,6 +31,7 @@ from compiler.workshop import new_build_id
 Wanted = Literal["estimate", "build", "nothing"]
 State = Literal["waiting", "estimating", "running", "estimated", "done", "missed", "failed", "cancelled"]
 UNDER_WAY: tuple[State, ...] = ("waiting", "estimating", "running")
+FAILED = 1  # the exit code of what is nobody's mistake
 CANCELLED = "Cancelled; what was answered is kept."
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -136,17 +137,17 @@ class JobShelf:
         progress = self.progress(job.id)
         return progress.ended if progress.ends > job.ends else None
 
-    def end(self, job: Job, sentence: str) -> Job:
+    def end(self, job: Job, sentence: str, code: int = INTERRUPTED) -> Job:
         """Of one that no process runs: it will not go on by itself."""
         with self.events(job.id).open("ab") as file:
-            file.write(line_of(RunEnded(INTERRUPTED, (sentence,))))
+            file.write(line_of(RunEnded(code, (sentence,))))
         return self.write(replace(job, wanted="nothing"))
 
 
 def _without_a_word(job: Job) -> RunEnded:
     if job.cancelled:
         return RunEnded(INTERRUPTED, (CANCELLED,))
-    return RunEnded(1, ("The build's process ended without a word; it can be resumed.",))
+    return RunEnded(FAILED, ("The build's process ended without a word; it can be resumed.",))
 
 
 def _state_after(ended: RunEnded, progress: Progress) -> State:

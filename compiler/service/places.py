@@ -34,6 +34,10 @@ class Place(Protocol):
     async def alive(self, folder: Path, name: str | None) -> bool: ...
     async def interrupt(self, folder: Path, name: str | None) -> None: ...
 
+    async def why_ended(self, folder: Path, name: str | None) -> str | None:
+        """A sentence about a build that ended without one; None where this place knows none either."""
+        ...
+
 
 class ThisMachine:
     """Each build is a process in a session of its own, known by a lock that it holds until it ends.
@@ -85,6 +89,9 @@ class ThisMachine:
         if name is not None and await self.alive(folder, name):
             os.kill(int(name), signal.SIGINT)
 
+    async def why_ended(self, folder: Path, name: str | None) -> str | None:
+        return None
+
 
 _HELD = 3  # the handle under which a build inherits its lock; nothing of it knows
 
@@ -96,7 +103,7 @@ def _lock(folder: Path) -> Path:
 def _bury(name: str | None) -> None:
     """Takes the exit code of a child that ended, which would stay a zombie otherwise."""
     try:
-        if name is not None:
+        if name is not None and name.isdecimal():  # else it was begun in another place
             os.waitpid(int(name), os.WNOHANG)
     except ChildProcessError:
         return  # another server's child

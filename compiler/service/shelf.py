@@ -20,12 +20,21 @@ _USD, _TOKENS = "USD per 1,000 answers", "Tokens per answer"
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """What the releases and the programs beside them score over what they cost; the best stands first."""
+
+    marks: Sequence[Mark]
+    unit: str
+    chart: str
+
+
+@dataclass(frozen=True)
 class ProgramShelf:
-    """One program's releases, the champion first; `chart` is what they score over what they cost."""
+    """One program's releases, the champion first; `compared` is None where there is nothing to compare."""
 
     name: str
     releases: Sequence[Shelved]
-    chart: str | None
+    compared: Comparison | None
     can_roll_back: bool
 
 
@@ -49,7 +58,7 @@ def _shelf(folder: Path, releases: list[Shelved]) -> ProgramShelf:
     ranks = {("champion",): 0, ("champion", "candidate"): 0, ("candidate",): 1}
     newest_first = sorted(releases, key=lambda one: one.scores.build_id if one.scores else "", reverse=True)
     ordered = sorted(newest_first, key=lambda one: ranks.get(one.aliases, 2))
-    return ProgramShelf(folder.name, ordered, _chart(folder, ordered), _can_roll_back(folder))
+    return ProgramShelf(folder.name, ordered, _compared(folder, ordered), _can_roll_back(folder))
 
 
 def _can_roll_back(folder: Path) -> bool:
@@ -61,7 +70,7 @@ def _can_roll_back(folder: Path) -> bool:
     return any(move.version == aliases.champion and move.previous for move in moves)
 
 
-def _chart(folder: Path, releases: Sequence[Shelved]) -> str | None:
+def _compared(folder: Path, releases: Sequence[Shelved]) -> Comparison | None:
     """In USD where all prices are known, else in tokens."""
     measured = list(_measured(folder, releases))
     for unit, cost in ((_USD, _usd), (_TOKENS, _tokens)):
@@ -71,7 +80,9 @@ def _chart(folder: Path, releases: Sequence[Shelved]) -> str | None:
             if (price := cost(summary)) is not None
         ]
         if marks and len(marks) == len(measured):
-            return quality_against_cost(marks, unit)
+            chart = quality_against_cost(marks, unit)
+            best_first = sorted(marks, key=lambda mark: -mark.score)
+            return None if chart is None else Comparison(best_first, unit, chart)
     return None
 
 

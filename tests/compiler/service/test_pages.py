@@ -115,28 +115,6 @@ def test_a_text_in_a_release_is_no_markup(console: httpx.Client) -> None:
     assert "<script>alert" not in page.text and "&lt;script&gt;alert" in page.text
 
 
-def test_both_programs_answer_side_by_side(console: httpx.Client, builds: Builds) -> None:
-    asked = {"release": f"sums@{version(builds, 'worked')}", "input.question": "What is 101 + 50?"}
-    turn = console.post("/test/ask", data=asked)
-    told = text(turn)
-    assert "Unoptimised sums 152" in told and f"Compiled sums@{version(builds, 'worked')} 151" in told
-    assert "Rendered prompt" in told and "Your input fields are" in told and "Latency" in told
-
-
-def test_an_input_that_is_missing_is_told_in_place(console: httpx.Client, builds: Builds) -> None:
-    asked = {"release": f"sums@{version(builds, 'worked')}", "input.question": " "}
-    refused = console.post("/test/ask", data=asked, headers={"x-fragment": "1"})
-    assert refused.status_code == 422 and "needs 'question'" in text(refused)
-    assert "<html" not in refused.text
-
-
-def test_each_side_says_by_itself_that_its_engine_is_gone(builds: Builds, tmp_path: Path) -> None:
-    with serving_console(tmp_path, furnish(tmp_path), Told()) as client:
-        asked = {"release": f"sums@{version(builds, 'worked')}", "input.question": "What is 1 + 1?"}
-        told = text(client.post("/test/ask", data=asked))
-    assert told.count("http://127.0.0.1:9") == 2
-
-
 def test_the_status_shows_jobs_engines_traffic_and_money(console: httpx.Client, tmp_path: Path) -> None:
     console.post("/api/jobs", json={"program": "gsm8k"})
     told = text(console.get("/status"))
