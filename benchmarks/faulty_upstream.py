@@ -1,8 +1,9 @@
 """A model that does what the question says, well or badly, and knows how many requests it works on.
 
 `fault=NAME` picks one of `FAULTS`; `wait_ms=2000` is silence before the reply, `tokens=50 step_ms=20` how it
-is streamed. GET /running tells the requests that are being worked on; whoever leaves is none from then on. A
-process of its own, on bare sockets, because most faults are none of HTTP:
+is streamed; for `say=HEX` it answers with just those bytes. GET /running tells the requests that are being
+worked on; whoever leaves is none from then on. A process of its own, on bare sockets, because most faults are
+none of HTTP:
 
     python -m benchmarks.faulty_upstream PORT
 """
@@ -12,21 +13,26 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import socket
 import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import uvloop
 
 REPLY = "[[ ## reasoning ## ]]\nTold.\n\n[[ ## answer ## ]]\n%s\n\n[[ ## completed ## ]]\n"
 _ORDERS = {
-    name: re.compile(rf"{name}=(\w+)".encode()) for name in ("fault", "wait_ms", "tokens", "step_ms", "echo")
+    name: re.compile(rf"{name}=(\w+)".encode())
+    for name in ("fault", "wait_ms", "tokens", "step_ms", "echo", "say")
 }
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _FOREVER = 3600.0
+_DRAIN_SECONDS = 5.0
 
 
 class Request(NamedTuple):
@@ -42,11 +48,31 @@ class Request(NamedTuple):
         return b'"stream":true' in self.body
 
 
+class Reader(asyncio.StreamReader):
+    """What comes on a connection. Whoever is at work for its other end stops when that is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=2**22)
+        self.at_work: asyncio.Task[None] | None = None
+
+    def feed_eof(self) -> None:
+        super().feed_eof()
+        self._stop()
+
+    def set_exception(self, exc: Exception) -> None:
+        super().set_exception(exc)
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.at_work is not None:
+            self.at_work.cancel()
+
+
 @dataclass
 class Client:
     """The other end of one connection."""
 
-    reader: asyncio.StreamReader
+    reader: Reader
     writer: asyncio.StreamWriter
 
     async def say(self, data: bytes) -> None:
@@ -66,11 +92,6 @@ class Client:
     async def event(self, data: bytes) -> None:
         line = b"data: %b\n\n" % data
         await self.say(b"%x\r\n%b\r\n" % (len(line), line))
-
-    async def leaves(self) -> None:
-        """Until the other end is gone. Nothing is read: it might be the next request."""
-        while not self.reader.at_eof() and self.reader.exception() is None:  # noqa: ASYNC110 -- no event tells it
-            await asyncio.sleep(0.005)
 
     def reset(self) -> None:
         """Breaks the connection instead of closing it."""
@@ -114,6 +135,10 @@ def piece(text: str, finish: str | None = None) -> bytes:
 async def well(client: Client, request: Request) -> None:
     """A whole reply, or a stream of as many tokens as were asked for."""
     await asyncio.sleep(int(request.order("wait_ms", "0")) / 1000)
+    if said := request.order("say"):
+        await client.say(bytes.fromhex(said))
+        client.close()
+        return
     if not request.streams:
         await client.reply(completion(request))
         return
@@ -291,32 +316,46 @@ class Engine:
 
     def __init__(self) -> None:
         self.running = 0
+        self._idle: set[asyncio.StreamWriter] = set()
+        self._drains = False
 
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def drain(self) -> None:
+        """Until what it works on is answered; connections without work are closed."""
+        self._drains = True
+        for writer in self._idle:
+            writer.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while self.running:  # noqa: ASYNC110 -- twice in a benchmark's life
+                    await asyncio.sleep(0.01)
+
+    async def listen(self, port: int) -> asyncio.Server:
+        def protocol() -> asyncio.StreamReaderProtocol:
+            reader = Reader()
+            return asyncio.StreamReaderProtocol(reader, partial(self.converse, reader))
+
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(protocol, "127.0.0.1", port, backlog=256)
+
+    async def converse(self, reader: Reader, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answers one request after the other until the client leaves."""
         client = Client(reader, writer)
         try:
-            while (request := await read_request(reader)) is not None:
-                if await self._left_before_the_end(client, request) or writer.is_closing():
+            while not self._drains and not writer.is_closing():
+                self._idle.add(writer)
+                request = await read_request(reader)
+                self._idle.discard(writer)
+                if request is None:
                     return
-        except (ConnectionError, asyncio.IncompleteReadError):
+                reader.at_work = asyncio.current_task()
+                await self._answer(client, request)
+                reader.at_work = None
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             return
         finally:
+            reader.at_work = None
+            self._idle.discard(writer)
             writer.close()
-
-    async def _left_before_the_end(self, client: Client, request: Request) -> bool:
-        answer = asyncio.ensure_future(self._answer(client, request))
-        left = asyncio.ensure_future(client.leaves())
-        try:
-            await asyncio.wait([answer, left], return_when=asyncio.FIRST_COMPLETED)
-            if left.done() and not answer.done():
-                return True
-            await answer
-            return False
-        finally:
-            for task in (answer, left):
-                task.cancel()
-            await asyncio.gather(answer, left, return_exceptions=True)
 
     async def _answer(self, client: Client, request: Request) -> None:
         if b" /running " in request.line:
@@ -329,6 +368,8 @@ class Engine:
             self.running += 1
             try:
                 await FAULTS.get(request.order("fault"), well)(client, request)
+            except (ValueError, TypeError, KeyError, AttributeError):
+                await client.reply(b'{"error": {"message": "no such chat"}}', "400 Bad Request")
             finally:
                 self.running -= 1
 
@@ -345,9 +386,13 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
 
 
 async def serve(port: int) -> None:
-    server = await asyncio.start_server(Engine().converse, "127.0.0.1", port, limit=2**22, backlog=256)
-    async with server:
-        await server.serve_forever()
+    """Until SIGTERM, and then until all that was begun is answered."""
+    engine, ending = Engine(), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
+    server = await engine.listen(port)
+    await ending.wait()
+    server.close()
+    await engine.drain()
 
 
 if __name__ == "__main__":

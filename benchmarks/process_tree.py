@@ -44,6 +44,11 @@ def family(root: int, stats: list[Stat]) -> list[Stat]:
     return found
 
 
+def children(root: int) -> set[int]:
+    """The processes that it started itself."""
+    return {stat.pid for stat in _stats() if stat.parent == root}
+
+
 def read_stat(line: str) -> Stat:
     """The name of a process may hold spaces and brackets; its numbers begin after the last bracket."""
     pid, _, rest = line.partition(" ")

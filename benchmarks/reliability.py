@@ -1,101 +1,73 @@
-"""What is lost when clients leave and engines are killed or err: nothing, and this shows it.
+"""What is lost when clients leave, engines are killed or err, all is exchanged under load, an hour goes by or
+strangers send rubbish: nothing, and this shows it.
 
-Prints a table; with --save it also writes the result with date and machine, and the table in
-docs/reliability.md. Engines are scripted, each a process of its own: real sockets, real kills.
+Prints a table; with --save it also writes the rows that it measured, with date and machine, beside those that
+were measured before, and the table in docs/reliability.md. Engines are scripted, each a process of its own:
+real sockets, real kills.
 
-    python -m benchmarks.reliability                      1,000 clients leave, engines are killed 20 times
-    python -m benchmarks.reliability --disconnects 100 --kills 2
+    python -m benchmarks.reliability                                all of it, in about an hour and a half
+    python -m benchmarks.reliability --only kills --kills 2
+    python -m benchmarks.reliability --only hour inputs --minutes 5 --inputs 20000
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.gateway_stand import ROOT, STOPPED, Verdict, exit_code, write_result
-from benchmarks.reliability_rows import Disconnects, Kills, Told, disconnects, faults, kills
+from benchmarks.gateway_stand import ROOT, STOPPED, exit_code
+from benchmarks.reliability_changes import changes
+from benchmarks.reliability_fuzzing import bad_inputs
+from benchmarks.reliability_hour import hour
+from benchmarks.reliability_kept import Row, keep, kept_rows, table
+from benchmarks.reliability_rows import disconnects, faults, kills
 from benchmarks.surroundings import BenchmarkFailed, write_between
 
-SLACK = 0.5  # seconds that an error may come later than its time limit says
 PAGE = ROOT / "docs" / "reliability.md"
+ROWS: Mapping[str, Callable[[argparse.Namespace], Row]] = {
+    "disconnects": lambda options: disconnects(options.disconnects).row(),
+    "kills": lambda options: kills(options.kills).row(),
+    "changes": lambda options: changes(options.requests).row(),
+    "hour": lambda options: hour(options.minutes).row(),
+    "inputs": lambda options: bad_inputs(options.inputs).row(),
+    "faults": lambda options: faults().row(),
+}
+"""In the order of the table."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--disconnects", type=int, default=1000, help="clients that leave")
-    parser.add_argument("--kills", type=int, default=20, help="times that an engine is killed")
-    parser.add_argument("--save", action="store_true", help="write the result and the table of the page")
-    options = parser.parse_args(argv)
+    """Exit codes: 0 all bounds held, 1 the benchmark could not run, 3 a bound was missed."""
+    options = _options(argv)
+    rows = kept_rows()
     try:
-        left = disconnects(options.disconnects)
-        killed = kills(options.kills)
-        told = faults()
-        found = verdicts(left, killed, told)
-        print(table(left, killed, told))
-        print("\n".join(verdict.line() for verdict in found))
+        measured = {name: ROWS[name](options) for name in ROWS if name in options.only}
+        print(table(measured.values()))
+        verdicts = [verdict for row in measured.values() for verdict in row.verdicts]
+        print("\n".join(verdict.line() for verdict in verdicts))
         if options.save:
-            rows = {
-                "disconnects": asdict(left),
-                "kills": asdict(killed),
-                "faults": [_row(one) for one in told],
-            }
-            print("saved", write_result("reliability", rows, found))
-            write_between(PAGE, "reliability", table(left, killed, told))
+            rows = {name: row for name in ROWS if (row := measured.get(name) or rows.get(name))}
+            print("saved", keep(rows).relative_to(ROOT))
+            write_between(PAGE, "reliability", table(rows.values()))
     except BenchmarkFailed as error:
         print(f"stopped: {error}", file=sys.stderr)
         return STOPPED
-    return exit_code(found)
+    return exit_code(verdicts)
 
 
-def verdicts(left: Disconnects, killed: Kills, told: Sequence[Told]) -> list[Verdict]:
-    late = [one for one in told if one.seconds > one.expected.seconds + SLACK]
-    wrong = [one for one in told if not one.right]
-    return [
-        Verdict(
-            "requests left running by clients that left", left.still_running + left.still_counted, 0, False
-        ),
-        Verdict("failed requests that had not begun to stream", killed.failed, 0, at_least=False),
-        Verdict("faults with another error than the documented one", len(wrong), 0, at_least=False),
-        Verdict("faults told too late", len(late), 0, at_least=False),
-    ]
-
-
-def table(left: Disconnects, killed: Kills, told: Sequence[Told]) -> str:
-    """Markdown, for the page and for the eye."""
-    moments = ", ".join(f"{number:,} {kind}" for kind, number in sorted(left.left.items()))
-    broken = f"{killed.broken_off:,} streams that had begun ended with an error"
-    lines = [
-        "| What happens | What is lost |",
-        "|---|---|",
-        f"| {sum(left.left.values()):,} clients leave ({moments}) "
-        f"| {left.still_running} requests left running |",
-        f"| an engine of two is killed {killed.killed} times under load "
-        f"| {killed.failed} of {killed.requests:,} requests that had not begun to stream; "
-        f"{killed.sent_again:,} were sent again, {broken} |",
-        f"| {len(told)} faults of an engine | {sum(one.right for one in told)} told as below, the latest "
-        f"{max(one.seconds - one.expected.seconds for one in told):.2f} s after its limit |",
-        "",
-        "| Fault | The client is told | After | Limit |",
-        "|---|---|---|---|",
-        *(_line(one) for one in told),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _line(one: Told) -> str:
-    expected = one.expected
-    name = expected.fault.replace("_", " ") + (", streamed" if expected.streams else "")
-    how = f"{one.status} `{one.code}`" if one.status != 200 else f"a last event `{one.code}`"
-    limit = f"{expected.seconds:g} s" if expected.seconds else "at once"
-    return f"| {name} | {how}{'' if one.right else ', which is wrong'} | {one.seconds:.2f} s | {limit} |"
-
-
-def _row(one: Told) -> dict[str, object]:
-    return {**one.expected._asdict(), "status": one.status, "told": one.code, "after": one.seconds}
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--only", nargs="+", choices=list(ROWS), default=list(ROWS), help="rows to measure")
+    add("--disconnects", type=int, default=1000, help="clients that leave")
+    add("--kills", type=int, default=20, help="times that an engine is killed")
+    add("--requests", type=int, default=100_000, help="while releases, workers and engines are exchanged")
+    add("--minutes", type=float, default=60.0, help="of mixed load")
+    add("--inputs", type=int, default=200_000, help="bad inputs")
+    add("--save", action="store_true", help="write the result and the table of the page")
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

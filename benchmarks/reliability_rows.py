@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
-from benchmarks.reliability_stand import Answer, Stand, ask, leave, standing, wait_until
+from benchmarks.gateway_stand import Verdict
+from benchmarks.reliability_kept import Row
+from benchmarks.reliability_stand import Answer, Stand, ask, leave, own_folder, standing, wait_until
 from benchmarks.surroundings import BenchmarkFailed
 
 _AT_ONCE = 24
+_SLACK = 0.5  # seconds that an error may come later than its time limit says
 _KINDS = ("queued", "before the first token", "mid-stream", "unary")
 
 
@@ -30,6 +31,16 @@ class Disconnects:
     still_counted: float
     """In-flight calls by the gateway's own count."""
 
+    def row(self) -> Row:
+        moments = ", ".join(f"{number:,} {kind}" for kind, number in sorted(self.left.items()))
+        left = self.still_running + self.still_counted
+        return Row(
+            what=f"{sum(self.left.values()):,} clients leave ({moments})",
+            lost=f"{self.still_running} requests left running",
+            numbers=asdict(self),
+            verdicts=[Verdict("requests left running by clients that left", left, 0, at_least=False)],
+        )
+
 
 def disconnects(count: int, seed: int = 0) -> Disconnects:
     """Random clients leave at random moments, more of them at a time than the engine takes."""
@@ -37,7 +48,7 @@ def disconnects(count: int, seed: int = 0) -> Disconnects:
     kinds = [_KINDS[number % 4] for number in range(count)]
     chance.shuffle(kinds)
     fleet = "fleet.max_in_flight = 8\nfleet.queue = 1000\nfleet.queue_seconds = 30.0"
-    with _folder() as folder, standing(folder, 1, fleet) as stand:
+    with own_folder() as folder, standing(folder, 1, fleet) as stand:
         (engine,) = stand.engines
         asyncio.run(_all_leave(stand.port, kinds, chance))
         try:
@@ -84,11 +95,23 @@ class Kills:
     longest_seconds: float
     failures: dict[str, int]
 
+    def row(self) -> Row:
+        broken = f"{self.broken_off:,} streams that had begun ended with an error"
+        return Row(
+            what=f"an engine of two is killed {self.killed} times under load",
+            lost=f"{self.failed} of {self.requests:,} requests that had not begun to stream; "
+            f"{self.sent_again:,} were sent again, {broken}",
+            numbers=asdict(self),
+            verdicts=[
+                Verdict("failed requests that had not begun to stream", self.failed, 0, at_least=False)
+            ],
+        )
+
 
 def kills(count: int, clients: int = 16) -> Kills:
     """Two engines under load; in turn one is killed, and the other has to do."""
     fleet = "fleet.together = 4\nfleet.eject_seconds = 1.0"
-    with _folder() as folder, standing(folder, 2, fleet) as stand:
+    with own_folder() as folder, standing(folder, 2, fleet) as stand:
         answers = asyncio.run(_while_killing(stand, count, clients))
         again = stand.metric("gateway_engine_retries_total")
     failures = Counter(
@@ -135,7 +158,7 @@ def _kill_and_start(stand: Stand, number: int) -> None:
     engine.kill()
     time.sleep(0.5)
     engine.start()
-    wait_until(lambda: stand.ready()["students"] == {}, 30, "a killed engine never came back")
+    wait_until(stand.has_all_engines, 30, "a killed engine never came back")
 
 
 class Expected(NamedTuple):
@@ -196,11 +219,49 @@ class Told(NamedTuple):
     def right(self) -> bool:
         return (self.status, self.code) == (self.expected.status, self.expected.code)
 
+    @property
+    def late(self) -> bool:
+        return self.seconds > self.expected.seconds + _SLACK
 
-def faults() -> list[Told]:
+    def line(self) -> str:
+        expected = self.expected
+        name = expected.fault.replace("_", " ") + (", streamed" if expected.streams else "")
+        how = f"{self.status} `{self.code}`" if self.status != 200 else f"a last event `{self.code}`"
+        limit = f"{expected.seconds:g} s" if expected.seconds else "at once"
+        return (
+            f"| {name} | {how}{'' if self.right else ', which is wrong'} | {self.seconds:.2f} s | {limit} |"
+        )
+
+    def numbers(self) -> dict[str, object]:
+        return {**self.expected._asdict(), "status": self.status, "told": self.code, "after": self.seconds}
+
+
+class Faults(NamedTuple):
+    """What clients were told of each."""
+
+    told: Sequence[Told]
+
+    def row(self) -> Row:
+        right = sum(one.right for one in self.told)
+        latest = max(one.seconds - one.expected.seconds for one in self.told)
+        wrong, late = len(self.told) - right, sum(one.late for one in self.told)
+        head = ["| Fault | The client is told | After | Limit |", "|---|---|---|---|"]
+        return Row(
+            what=f"{len(self.told)} faults of an engine",
+            lost=f"{right} told as below, the latest {latest:.2f} s after its limit",
+            numbers=[one.numbers() for one in self.told],
+            verdicts=[
+                Verdict("faults with another error than the documented one", wrong, 0, at_least=False),
+                Verdict("faults told too late", late, 0, at_least=False),
+            ],
+            details="\n".join([*head, *(one.line() for one in self.told)]),
+        )
+
+
+def faults() -> Faults:
     """Each fault once, of a student with a single engine, so that nothing can mend it."""
     told: list[Told] = []
-    with _folder() as folder, standing(folder, 1, TIMEOUTS) as stand:
+    with own_folder() as folder, standing(folder, 1, TIMEOUTS) as stand:
         (engine,) = stand.engines
         for expected in EXPECTED[:-2]:
             told.append(_told(stand, expected))
@@ -208,7 +269,7 @@ def faults() -> list[Told]:
         told.append(_told(stand, EXPECTED[-2]))
         with _accepting_nobody(engine.port):
             told.append(_told(stand, EXPECTED[-1]))
-    return told
+    return Faults(told)
 
 
 def _told(stand: Stand, expected: Expected) -> Told:
@@ -234,9 +295,3 @@ def _accepting_nobody(port: int) -> Iterator[None]:
         finally:
             for one in waiting:
                 one.close()
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="smallforge-reliability-") as place:
-        yield Path(place)

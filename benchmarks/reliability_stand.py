@@ -8,17 +8,19 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from benchmarks.surroundings import BenchmarkFailed, free_port, process, wait_for
+from benchmarks.surroundings import BenchmarkFailed, free_port, pinned, process, wait_for
 from engine.client import EngineClient
-from engine.fingerprint import take_fingerprint
+from engine.fingerprint import Fingerprint, take_fingerprint
 from programs.aliases import move_alias
 from programs.plan import Field, Message, Plan, plan_as_dict
 from programs.program import Chat, Sampling
@@ -31,9 +33,10 @@ SURROUNDINGS = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 @dataclass
 class Engine:
-    """A faulty upstream as a process that can be killed."""
+    """A faulty upstream as a process that can be killed, on one core if that is named."""
 
     folder: Path
+    core: int | None = None
     port: int = field(default_factory=free_port)
     _running: ExitStack = field(default_factory=ExitStack)
     _process: subprocess.Popen[bytes] | None = None
@@ -45,7 +48,7 @@ class Engine:
     def start(self) -> None:
         command = [sys.executable, "-m", "benchmarks.faulty_upstream", str(self.port)]
         log = self.folder / f"engine-{self.port}.log"
-        self._process = self._running.enter_context(process(command, SURROUNDINGS, log))
+        self._process = self._running.enter_context(process(on_core(self.core, command), SURROUNDINGS, log))
         wait_for(f"{self.url}/running", 30, self._process, log, every=0.05)
 
     def kill(self) -> None:
@@ -55,6 +58,7 @@ class Engine:
         self._running.close()
 
     def stop(self) -> None:
+        """Once what it works on is answered."""
         self._running.close()
 
     def running(self) -> int:
@@ -64,16 +68,26 @@ class Engine:
 
 @dataclass(frozen=True)
 class Stand:
-    """A gateway that serves the program `quiz` from these engines."""
+    """A gateway that serves programs from these engines; `served` is its process."""
 
+    folder: Path
     port: int
     metrics_port: int
     engines: Sequence[Engine]
+    served: subprocess.Popen[bytes]
 
-    def ready(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as page:
-            found: dict[str, Any] = json.load(page)
-            return found
+    def has_all_engines(self) -> bool:
+        """Whether the worker that was asked has, and goes on."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as page:
+                return bool(json.load(page)["students"] == {})
+        except urllib.error.HTTPError:
+            return False
+
+    def is_served(self, program: str, version: str) -> bool:
+        """Whether this release answers for the program."""
+        answer = asyncio.run(ask(self.port, "echo=26", program))
+        return answer.header("x-smallforge-release") == f"{program}@{version}"
 
     def metric(self, name: str) -> float:
         """The sum of a metric's series."""
@@ -82,28 +96,54 @@ class Stand:
         return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
 
 
+class Cores(NamedTuple):
+    """Which the gateway has, and which the engines; None is whichever is free."""
+
+    gateway: int | None = None
+    engines: int | None = None
+
+
+ANY = Cores()
+
+
 @contextmanager
-def standing(folder: Path, engines: int, settings: str = "") -> Iterator[Stand]:
-    """The engines, and before them a gateway whose engine's table has these further lines."""
+def standing(
+    folder: Path,
+    engines: int,
+    settings: str = "",
+    *,
+    gateway: str = "",
+    programs: Sequence[str] = (PROGRAM,),
+    cores: Cores = ANY,
+) -> Iterator[Stand]:
+    """The engines, and before them a gateway; further lines for the engines' table and for `[gateway]`."""
     with ExitStack() as stack:
-        started = [Engine(folder) for _ in range(engines)]
+        started = [Engine(folder, cores.engines) for _ in range(engines)]
         for engine in started:
             engine.start()
             stack.callback(engine.stop)
-        asyncio.run(_write_release(folder / "releases", started[0].url))
+        for program in programs:
+            put_release(folder / "releases", program, "Answer the question.", started[0].url)
         urls = ", ".join(f'"{engine.url}"' for engine in started)
         text = f'[engines.scripted]\nurls = [{urls}]\nmodel = "tiny"\nusd_per_hour = 1.0\n{settings}\n'
         port, metrics_port = free_port(), free_port()
         text += '[students.default]\nengine = "scripted"\n'
-        text += f"[gateway]\nport = {port}\nmetrics_port = {metrics_port}\n"
+        text += f"[gateway]\nport = {port}\nmetrics_port = {metrics_port}\n{gateway}\n"
         (folder / "smallforge.toml").write_text(text)
         log = folder / "gateway.log"
-        command = [sys.executable, "-m", "gateway", "serve"]
+        command = on_core(cores.gateway, [sys.executable, "-m", "gateway", "serve"])
         served = stack.enter_context(process(command, SURROUNDINGS, log, folder))
         wait_for(f"http://127.0.0.1:{port}/readyz", 60, served, log)
-        stand = Stand(port, metrics_port, started)
-        wait_until(lambda: stand.ready()["students"] == {}, 30, "the gateway never had all of its engines")
+        stand = Stand(folder, port, metrics_port, started, served)
+        wait_until(stand.has_all_engines, 30, "the gateway never had all of its engines")
         yield stand
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """A folder that goes when the block ends."""
+    with tempfile.TemporaryDirectory(prefix="smallforge-reliability-") as place:
+        yield Path(place)
 
 
 def wait_until(holds: Callable[[], bool], seconds: float, otherwise: str) -> float:
@@ -116,12 +156,15 @@ def wait_until(holds: Callable[[], bool], seconds: float, otherwise: str) -> flo
     return time.monotonic() - begun
 
 
-async def _write_release(folder: Path, url: str) -> None:
-    async with EngineClient(url, "tiny") as client:
-        student = await take_fingerprint(client)
+def on_core(core: int | None, command: Sequence[str]) -> Sequence[str]:
+    return command if core is None else pinned(core, command)
+
+
+def put_release(releases: Path, program: str, prompt: str, url: str) -> str:
+    """Writes a release of this prompt for the engine at the URL and makes it champion; gives its version."""
     plan = Plan(
-        program=PROGRAM,
-        prefix=(Message("system", "Answer the question."),),
+        program=program,
+        prefix=(Message("system", prompt),),
         inputs=(Field("question"),),
         outputs=(Field("reasoning"), Field("answer")),
         reminder="Respond with `[[ ## reasoning ## ]]`, then `[[ ## answer ## ]]`.",
@@ -129,9 +172,15 @@ async def _write_release(folder: Path, url: str) -> None:
         sampling=Sampling(max_tokens=200),
     )
     body = canonical_json(plan_as_dict(plan))
-    identity = Identity(PROGRAM, "plan", digest(body), "default", student.as_dict())
-    path = write_release(folder, identity, body, "benchmark", {})
-    move_alias(path.parent, "champion", path.name, "the only one")
+    identity = Identity(program, "plan", digest(body), "default", asyncio.run(_fingerprint(url)).as_dict())
+    path = write_release(releases, identity, body, "benchmark", {})
+    move_alias(path.parent, "champion", path.name, "the newest")
+    return path.name
+
+
+async def _fingerprint(url: str) -> Fingerprint:
+    async with EngineClient(url, "tiny") as client:
+        return await take_fingerprint(client)
 
 
 class Answer(NamedTuple):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 
 from benchmarks.faulty_upstream import FAULTS, Engine, Request, completion, usage
 from benchmarks.gateway_stand import MISSED, PASSED, exit_code
-from benchmarks.reliability import table, verdicts
-from benchmarks.reliability_rows import EXPECTED, NOT_ACCEPTED, REFUSED, Disconnects, Kills, Told
+from benchmarks.reliability_kept import keep, kept_rows, table
+from benchmarks.reliability_rows import EXPECTED, NOT_ACCEPTED, REFUSED, Disconnects, Faults, Kills, Told
 from benchmarks.reliability_stand import Answer, request
 from tests.gateway.serving import wait_until
 
@@ -24,27 +25,38 @@ def test_every_fault_that_is_expected_can_be_made_and_the_other_way_round() -> N
 
 
 def test_all_is_well_where_nothing_is_lost() -> None:
-    assert exit_code(verdicts(LEFT, KILLED, TOLD)) == PASSED
+    for row in (LEFT.row(), KILLED.row(), Faults(TOLD).row()):
+        assert exit_code(row.verdicts) == PASSED
 
 
 def test_anything_that_is_lost_late_or_told_wrong_fails() -> None:
     wrong, late = TOLD[0]._replace(code="internal_error"), TOLD[0]._replace(seconds=9.0)
-    for left, killed, told in (
-        (replace(LEFT, still_running=1), KILLED, TOLD),
-        (replace(LEFT, still_counted=1.0), KILLED, TOLD),
-        (LEFT, replace(KILLED, failed=1), TOLD),
-        (LEFT, KILLED, [wrong, *TOLD[1:]]),
-        (LEFT, KILLED, [late, *TOLD[1:]]),
+    for found in (
+        replace(LEFT, still_running=1),
+        replace(LEFT, still_counted=1.0),
+        replace(KILLED, failed=1),
+        Faults([wrong, *TOLD[1:]]),
+        Faults([late, *TOLD[1:]]),
     ):
-        assert exit_code(verdicts(left, killed, told)) == MISSED
+        assert exit_code(found.row().verdicts) == MISSED
 
 
 def test_the_table_tells_each_fault_and_what_was_lost() -> None:
-    shown = table(LEFT, KILLED, [TOLD[0]._replace(code=None), *TOLD[1:]])
+    told = Faults([TOLD[0]._replace(code=None), *TOLD[1:]])
+    shown = table([LEFT.row(), KILLED.row(), told.row()])
     assert "| 1,000 clients leave (500 queued, 500 unary) | 0 requests left running |" in shown
     assert "0 of 9,000 requests that had not begun to stream" in shown
     assert "| reset | 502 `None`, which is wrong | 0.01 s | at once |" in shown
     assert "| never ending, streamed | a last event `engine_timeout` | 2.51 s | 2.5 s |" in shown
+
+
+def test_a_row_is_kept_with_its_own_date_and_machine(tmp_path: Path) -> None:
+    assert kept_rows(tmp_path) == {}
+    old = replace(LEFT.row(), date="2026-01-02T03:04:05+00:00", machine={"cpu": "a slow one"})
+    new = KILLED.row()
+    keep({"disconnects": old, "kills": new}, tmp_path)
+    assert kept_rows(tmp_path) == {"disconnects": old, "kills": new}
+    assert "| 2026-01-02 |" in table(kept_rows(tmp_path).values())
 
 
 def test_an_answer_is_read_for_its_error_and_for_whether_it_had_begun() -> None:
@@ -66,8 +78,7 @@ def test_a_request_orders_what_the_engine_does() -> None:
 
 async def test_an_engine_stops_working_for_a_client_that_leaves() -> None:
     engine = Engine()
-    server = await asyncio.start_server(engine.converse, "127.0.0.1", 0)
-    async with server:
+    async with await engine.listen(0) as server:
         port = server.sockets[0].getsockname()[1]
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request("fault=silence", False))

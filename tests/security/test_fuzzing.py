@@ -24,50 +24,11 @@ from engine.errors import EngineError
 from tests.engine.raw_server import HEAD, answering, sending
 from tests.gateway.serving import RunningGateway
 from tests.security.fuzz import CORPUS
+from tests.security.inputs import BODIES, HEADER_VALUES, HEADERS, VALUES, cases_of, damaged
 from tests.security.targets import TARGETS
 
 CASES = sorted(path.relative_to(CORPUS).as_posix() for path in CORPUS.glob("*/*"))
 SOME = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-TEXTS = st.sampled_from(
-    [
-        "",
-        "q",
-        "[[ ## answer ## ]]",
-        "[[ ## completed ## ]]\n",
-        "<<CUSTOM-TYPE-START-IDENTIFIER>>",
-        "\x00",
-        "é\u2028",
-    ]
-) | st.text(max_size=6)
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-    max_leaves=6,
-)
-MESSAGES = st.lists(
-    st.fixed_dictionaries(
-        {
-            "role": st.sampled_from(["user", "assistant", "system", "developer", "tool", "x"]),
-            "content": TEXTS
-            | st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": TEXTS}), max_size=2),
-        },
-        optional={"tool_calls": VALUES, "tool_call_id": VALUES, "name": VALUES, "refusal": VALUES},
-    )
-    | VALUES,
-    max_size=3,
-)
-BODIES = st.fixed_dictionaries(
-    {"model": st.sampled_from(["quiz", "counting", "reading"]), "messages": MESSAGES | VALUES},
-    optional={
-        name: VALUES
-        for name in (
-            "inputs", "stream", "n", "stop", "max_tokens", "temperature", "seed", "tools", "tool_choice",
-            "response_format", "stream_options", "metadata", "input", "text", "instructions", "cache_salt",
-        )
-    },
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +46,7 @@ def test_what_once_was_of_interest_is_understood_or_refused(case: str) -> None:
 @SOME
 @given(data=st.data())
 def test_damaged_cases_are_understood_or_refused(target: str, data: st.DataObject) -> None:
-    whole = (
-        CORPUS / data.draw(st.sampled_from([case for case in CASES if case.startswith(target)]))
-    ).read_bytes()
-    start = data.draw(st.integers(0, len(whole)))
-    end = data.draw(st.integers(start, min(len(whole), start + 20)))
-    TARGETS[target]((whole[:start] + data.draw(st.binary(max_size=12)) + whole[end:]) or b"\0")
+    TARGETS[target](data.draw(damaged(cases_of(target))) or b"\0")
 
 
 @pytest.mark.parametrize("target", ["chat", "responses"])
@@ -113,18 +69,11 @@ def test_no_body_is_a_fault_of_the_gateway(
     assert reply.status_code == 200 or reply.json()["error"]["type"] == "invalid_request_error"
 
 
-HEADERS = (
-    "x-smallforge-trace", "x-smallforge-session", "x-smallforge-deadline-ms", "x-smallforge-max-usd",
-    "traceparent", "cache-control", "authorization", "content-type", "range", "origin", "accept",
-)  # fmt: skip
-
-
 @SOME
-@given(name=st.sampled_from(HEADERS), value=st.text(max_size=30).map(str.strip) | st.integers().map(str))
+@given(name=st.sampled_from(HEADERS), sent=HEADER_VALUES)
 def test_no_header_is_a_fault_of_the_gateway(
-    gateway: RunningGateway, http: httpx.Client, name: str, value: str
+    gateway: RunningGateway, http: httpx.Client, name: str, sent: bytes
 ) -> None:
-    sent = value.replace("\r", "").replace("\n", "").replace("\0", "").encode(errors="replace")
     body = b'{"model": "quiz", "messages": [{"role": "user", "content": "q"}]}'
     try:
         reply = http.post(f"{gateway.url}/v1/chat/completions", content=body, headers=[(name.encode(), sent)])
