@@ -26,7 +26,7 @@ from tests.integration.conftest import House, free_port, furnish, running
 
 
 def test_little_is_lost_of_little(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["--disconnects", "40", "--kills", "2"])
+    code = main(["--only", "disconnects", "kills", "faults", "--disconnects", "40", "--kills", "2"])
     assert code == PASSED, capsys.readouterr().out
 
 
