@@ -15,16 +15,24 @@ _SETTLED, _PER_CALL, _IDLE, _CALLS = range(
 )  # places of the numbers; from the last on, calls of each process
 
 
+def strike_out(file: Path, seat: int) -> None:
+    """Forgets the calls of a process that has ended, however it ended; its seat is free for another then."""
+    descriptor = os.open(file, os.O_RDWR)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_size:
+            os.pwrite(descriptor, bytes(_NUMBER), (_CALLS + seat) * _NUMBER)
+    finally:
+        os.close(descriptor)
+
+
 class SharedSheet:
-    """One of several processes' hold on a sheet that lies in a file; `place` tells the processes apart.
+    """One of several processes' hold on a sheet that lies in a file; `seat` tells the processes apart."""
 
-    Opening it strikes out the calls that an earlier process of the same place left behind when it died.
-    """
-
-    def __init__(self, file: Path, place: int, processes: int, now: float) -> None:
+    def __init__(self, file: Path, seat: int, processes: int, now: float) -> None:
         self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
         size = (_CALLS + processes) * _NUMBER
-        self._place = _CALLS + place
+        self._seat = _CALLS + seat
         with self:
             fresh = os.fstat(self._descriptor).st_size == 0
             if fresh:
@@ -32,7 +40,6 @@ class SharedSheet:
             self._numbers = memoryview(mmap.mmap(self._descriptor, size)).cast("d")
             if fresh:
                 self.settled = now
-            self._numbers[self._place] = 0.0
 
     @property
     def settled(self) -> float:
@@ -63,7 +70,7 @@ class SharedSheet:
         return sum(self._numbers[_CALLS:])
 
     def add_calls(self, number: int) -> None:
-        self._numbers[self._place] += number
+        self._numbers[self._seat] += number
 
     def __enter__(self) -> Self:
         # Microseconds; and unlike a semaphore it is given back when its holder dies.

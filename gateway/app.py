@@ -60,7 +60,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with (
             running(parts, settings, shared, intervals.catalog),
-            admins(gateway, parts.gate, _ANSWERS),
+            admins(gateway, parts.gate, _ANSWERS, shared.admins if shared is not None else None),
         ):
             yield
 

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from engine.errors import EngineError, SettingsInvalid
+from engine.errors import SettingsInvalid
 from engine.settings import LOOPBACK, GatewaySettings, Settings, read_settings
 from gateway.access.command import keys
 from gateway.canary.command import canary
 from gateway.logs import set_up_logs
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
-    from gateway.shared import Shared
+    from gateway.terminal import Terminal
 
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
 _log = logging.getLogger(__name__)
@@ -89,11 +87,12 @@ main.add_command(keys)
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file. [./smallforge.toml]")
 def serve(config: Path | None, **flags: Any) -> None:
     """Serve every release in a folder, following what `compiler` writes and promotes."""
+    read = partial(read_settings, config, _overrides(flags))
     try:
-        settings = read_settings(config, _overrides(flags))
+        settings = read()
     except SettingsInvalid as error:
         _fail(str(error), 2)
-    sys.exit(_run(settings))
+    sys.exit(_run(settings, read))
 
 
 def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,101 +119,71 @@ def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {**top, "gateway": gateway} if gateway else top
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, read: Callable[[], Settings]) -> int:
     set_up_logs(settings.gateway.log_format, settings.gateway.log_level)
     own = _SHARED not in os.environ
     shared = Path(tempfile.mkdtemp(prefix="smallforge-metrics-") if own else os.environ[_SHARED])
     # prometheus-client decides for its multiprocess mode by this variable when it is first imported.
     os.environ[_SHARED] = str(shared)
     try:
-        return _serve(settings, shared)
+        return _serve(settings, read, shared)
     finally:
         if own:
             shutil.rmtree(shared, ignore_errors=True)
 
 
-def _serve(settings: Settings, folder: Path) -> int:
+def _serve(settings: Settings, read: Callable[[], Settings], folder: Path) -> int:
+    from gateway.access.opening import check_openness
     from gateway.errors import StartFailed
-    from gateway.server import bind_for
+    from gateway.job import GatewayJob
+    from gateway.post import Post
     from gateway.shared import Shared
-
-    gateway, asks_for_keys = settings.gateway, _asks_for_keys(settings)
-    try:
-        listeners = bind_for(gateway.workers, gateway.host, gateway.port)
-    except OSError as error:
-        _fail(
-            f"Can't listen on {gateway.host}:{gateway.port}: {error.strerror}; --port names another port.", 2
-        )
-    greet = partial(_greet, settings, listeners[0], asks_for_keys)
-    shared = Shared(folder, workers=gateway.workers)
-    if gateway.workers == 1:
-        return _work(settings, listeners, shared, greet)
-    from gateway.workers import Foreman
-
-    import_module("gateway.app")  # before they part, so that the workers share its memory
-    try:
-        work = partial(_work, settings, listeners)
-        return Foreman(work, shared).run(gateway.metrics_host, gateway.metrics_port, greet)
-    except StartFailed as error:
-        _fail(str(error), 2)
-
-
-def _asks_for_keys(settings: Settings) -> bool:
-    """Whether requests need a key; ends the command where they don't, and others could send some."""
-    from gateway.access.opening import has_keys
-    from gateway.errors import StartFailed
+    from gateway.terminal import Terminal
 
     gateway = settings.gateway
     try:
-        asks = asyncio.run(has_keys(gateway))
+        asks_for_keys = asyncio.run(check_openness(gateway))
+        listeners = _listeners(gateway)
+        job = GatewayJob(settings, read, _speaker(settings, to_people=partial(click.echo, err=True)))
+        terminal = Terminal(partial(_greet, settings, listeners[0], asks_for_keys))
+        shared = Shared(folder, workers=gateway.workers)
+        if gateway.workers == 1:
+            signal.signal(signal.SIGHUP, partial(_hang_up, terminal))
+            return job.work(Post(shared, listeners[0], terminal))
+        from gateway.workers import Foreman
+
+        shared = replace(shared, admins=_admins_port(gateway))
+        return Foreman(job, listeners, shared, terminal).run(gateway.metrics_host, gateway.metrics_port)
     except StartFailed as error:
         _fail(str(error), 2)
-    if not asks and not gateway.open and gateway.host not in LOOPBACK:
-        _fail(
-            f"Others can reach {gateway.host}, and this gateway has no keys: `gateway keys create NAME` "
-            "makes one; --open serves whoever comes, without.",
-            2,
-        )
-    return asks
 
 
-def _work(
-    settings: Settings, listeners: Sequence[socket.socket], shared: Shared, say: Callable[[str], None]
-) -> int:
-    """Serves on the socket of this worker's place; once it does, the names of the models are said."""
-    import uvloop
-
-    from gateway.app import create_app
+def _listeners(gateway: GatewaySettings) -> list[socket.socket]:
     from gateway.errors import StartFailed
-    from gateway.server import serve
+    from gateway.server import bind_for
 
-    if shared.place:
-        # What the first worker has the engine read, it has read for all; one port is for one process.
-        settings = replace(settings, gateway=replace(settings.gateway, warm=False, admin_port=0))
+    host, port = gateway.host, gateway.port
     try:
-        progress = _speaker(settings, to_people=partial(click.echo, err=True))
-        app = create_app(settings, shared=shared, progress=progress)
-        uvloop.run(serve(app, listeners[shared.place], started=partial(_settle, app, say)))
-    except StartFailed as error:
-        _fail(str(error), 2)
-    except EngineError as error:
-        _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return 130
-    except asyncio.CancelledError:
-        return 143  # SIGTERM while the engine was still coming up
-    return 0
+        return bind_for(gateway.workers, host, port)
+    except OSError as error:
+        raise StartFailed(
+            f"Can't listen on {host}:{port}: {error.strerror}; --port names another port."
+        ) from error
 
 
-def _settle(app: FastAPI, say: Callable[[str], None]) -> None:
-    """What is here now stays: the collector need not look at it again and again, nor so often at the rest."""
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
-    say(_served(app))
+def _admins_port(gateway: GatewaySettings) -> socket.socket | None:
+    if not gateway.admin_port:
+        return None
+    from gateway.access.admin import bind_admins
+
+    return bind_admins(gateway)
 
 
-def _served(app: FastAPI) -> str:
-    return ", ".join(sorted({*app.state.catalog.models, *app.state.exposed.names}))
+def _hang_up(terminal: Terminal, number: int, frame: FrameType | None) -> None:
+    if terminal.closed:
+        signal.raise_signal(signal.SIGTERM)
+    else:
+        _log.warning("SIGHUP replaces workers only where there are several; this one goes on as it is")
 
 
 def _greet(settings: Settings, listener: socket.socket, asks_for_keys: bool, models: str) -> None:

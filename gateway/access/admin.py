@@ -6,6 +6,7 @@ Off unless the operator names a port, and then on this machine only unless they 
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -37,23 +38,17 @@ _UNSEEN = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configu
 
 
 @asynccontextmanager
-async def admin_port(gateway: GatewaySettings, keyring: Keyring, answers: Answers) -> AsyncGenerator[None]:
-    """Serves admins while the block runs. Raises StartFailed without an admin, or where the port is taken."""
+async def admin_port(listener: socket.socket, keyring: Keyring, answers: Answers) -> AsyncGenerator[None]:
+    """Serves admins on a bound socket while the block runs. Raises StartFailed without an admin."""
     if not any(key.wanted.kind == "admin" for key in await keyring.all()):
         raise StartFailed(
             "The admins' port asks for an admin's key, and there is none: gateway keys create NAME --admin"
         )
     gate = Gate(keyring, "admin")
     await gate.open()
-    host, port = gateway.admin_host, gateway.admin_port
-    try:
-        listener = bind(host, port)
-    except OSError as error:
-        raise StartFailed(
-            f"Can't serve admins on {host}:{port}: {error.strerror}; gateway.admin_port names another port."
-        ) from error
+    app = _admin_app(keyring, gate, answers, listener.getsockname()[0])
     config = uvicorn.Config(
-        _admin_app(keyring, gate, answers, host), http="httptools", ws="none", lifespan="off",
+        app, http="httptools", ws="none", lifespan="off",
         access_log=False, log_config=None, server_header=False, proxy_headers=False,
     )  # fmt: skip
     server = _Server(config)
@@ -63,7 +58,17 @@ async def admin_port(gateway: GatewaySettings, keyring: Keyring, answers: Answer
     finally:
         server.should_exit = True
         await serving
-        listener.close()
+
+
+def bind_admins(gateway: GatewaySettings) -> socket.socket:
+    """Raises StartFailed where the port is taken."""
+    host, port = gateway.admin_host, gateway.admin_port
+    try:
+        return bind(host, port)
+    except OSError as error:
+        raise StartFailed(
+            f"Can't serve admins on {host}:{port}: {error.strerror}; gateway.admin_port names another port."
+        ) from error
 
 
 class _Server(uvicorn.Server):

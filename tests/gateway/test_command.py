@@ -30,7 +30,8 @@ def test_the_command_serves_a_folder_and_its_metrics(upstream: Upstream, tmp_pat
 
 
 def test_sigterm_ends_readiness_and_lets_requests_finish(upstream: Upstream, tmp_path: Path) -> None:
-    with serving(tmp_path, upstream) as served:
+    with serving(tmp_path, upstream) as served, httpx.Client(base_url=served.url) as client:
+        assert "connection" not in client.get("/readyz").headers
         upstream.reset(Script(seconds=3))
         replies: list[int] = []
         asker = threading.Thread(
@@ -42,6 +43,7 @@ def test_sigterm_ends_readiness_and_lets_requests_finish(upstream: Upstream, tmp
         wait_until(lambda: bool(upstream.asked))
         served.process.send_signal(signal.SIGTERM)
         wait_until(lambda: httpx.get(f"{served.url}/readyz").status_code == 503)
+        assert client.get("/readyz").headers["connection"] == "close"
         assert httpx.get(f"{served.url}/readyz").json()["status"] == "draining"
         asker.join()
         served.process.communicate(timeout=10)

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,60 @@ def test_a_worker_that_dies_is_replaced_and_no_count_is_lost(served: Served) -> 
     wait_until(lambda: killed not in workers(served) and len(workers(served)) == 2, 20)
     assert [ask(served) for _ in range(10)] == [200] * 10
     wait_until(lambda: metric(served, "gateway_requests_total") == 20)
+
+
+@contextmanager
+def kept_asking(served: Served, clients: int = 6) -> Iterator[list[int | str]]:
+    """Clients that keep their connections and try nothing twice ask while the block runs; how that went."""
+    went, over = list[int | str](), threading.Event()
+
+    def ask_on() -> None:
+        with httpx.Client(base_url=served.url, timeout=20) as client:
+            while not over.wait(0.02):
+                try:
+                    went.append(client.post("/v1/chat/completions", json=ASK).status_code)
+                except httpx.TransportError as error:
+                    went.append(repr(error))
+
+    threads = [threading.Thread(target=ask_on) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield went
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_clients_notice_nothing_when_workers_are_replaced(served: Served, tmp_path: Path) -> None:
+    former = workers(served)
+    with kept_asking(served) as went:
+        (tmp_path / "smallforge.toml").write_text("[gateway]\nstrict = true\n")
+        served.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: not {*former} & {*workers(served)}, 30)
+        told_to_end = workers(served)[0]
+        os.kill(told_to_end, signal.SIGTERM)
+        wait_until(lambda: told_to_end not in workers(served), 30)
+    assert {*went} == {200}
+    assert len(workers(served)) == 2
+    assert ask(served, user="me") == 400
+    wait_until(lambda: metric(served, "gateway_requests_total") == len(went) + 1)
+
+
+def test_a_configuration_that_can_not_serve_leaves_the_workers_as_they_are(
+    served: Served, tmp_path: Path
+) -> None:
+    former = workers(served)
+    for mistake, told in (
+        ('student_check = "sometimes"', "the workers go on as they are: "),
+        ('expose = ["large"]', "ended with 2: No engine has a model 'large' to expose"),
+    ):
+        (tmp_path / "smallforge.toml").write_text(mistake)
+        served.process.send_signal(signal.SIGHUP)
+        assert served.process.stderr is not None
+        assert any(told in line for line in served.process.stderr)
+        assert workers(served) == former and ask(served) == 200
 
 
 def test_sigterm_lets_the_requests_of_all_workers_finish(served: Served, upstream: Upstream) -> None:
