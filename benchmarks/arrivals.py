@@ -108,13 +108,13 @@ class Caller:
 
     def _read(self, connection: socket.socket) -> int:
         end = Ending()
-        parser = httptools.HttpResponseParser(end)
+        parser = end.parser = httptools.HttpResponseParser(end)
         while not end.complete:
             data = connection.recv(65536)
             if not data:
                 raise ConnectionResetError("closed before the answer was whole")
             parser.feed_data(data)
-        if not parser.should_keep_alive():
+        if end.closes:
             self._drop()
         return int(parser.get_status_code())
 
@@ -125,13 +125,16 @@ class Caller:
 
 
 class Ending:
-    """Hears from the parser when a message is complete."""
+    """Hears from the parser when a message is complete, and whether its connection ends with it."""
+
+    parser: httptools.HttpResponseParser
 
     def __init__(self) -> None:
-        self.complete = False
+        self.complete = self.closes = False
 
     def on_message_complete(self) -> None:
         self.complete = True
+        self.closes = not self.parser.should_keep_alive()  # afterwards the parser says no of every message
 
 
 def message_in(file: Path) -> bytes:

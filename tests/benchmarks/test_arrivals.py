@@ -56,6 +56,14 @@ def test_chunked_answers_are_read_to_their_end() -> None:
         assert [caller.ask(MESSAGE, 10), caller.ask(MESSAGE, 10)] == [200, 200]
 
 
+def test_a_connection_is_kept_for_the_next_message() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=lambda: _answer(server.accept()[0], OK), daemon=True).start()
+        caller = Caller(server.getsockname()[1])
+        assert caller.ask(MESSAGE, 10) == 200
+    assert caller.ask(MESSAGE, 10) == 200, "nobody listens any more"
+
+
 def test_another_status_is_a_failure() -> None:
     with answering(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n") as port:
         assert offer(port, MESSAGE, rate=1000, count=5).failed == 5
