@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Callable, Sequence
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,8 +94,8 @@ def follow_build(asked: Asked, out: Console, err: Console, others: Sequence[Read
     """
     memory, ended = Memory(), Ended(0)
     try:
-        asyncio.run(follow(asked, memory, err, others))
-    except KeyboardInterrupt:
+        asyncio.run(_until_told_to_end(follow(asked, memory, err, others)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         ended = Ended(INTERRUPTED, None, how_to_resume(asked, memory))
     except (OnlyEstimated, TargetMissed) as error:
         ended = Ended(error.exit_code, None, str(error))
@@ -102,6 +104,15 @@ def follow_build(asked: Asked, out: Console, err: Console, others: Sequence[Read
     if ended.why is not None:
         _say(err, ended.why)
     return ended._replace(result=memory.result)
+
+
+async def _until_told_to_end(work: Coroutine[None, None, None]) -> None:
+    """SIGTERM, by which services, containers and clusters end a process, ends a build as Ctrl-C does."""
+    task = asyncio.current_task()
+    assert task is not None
+    if sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await work
 
 
 def require_dspy() -> None:

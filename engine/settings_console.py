@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -32,6 +32,9 @@ class ConsoleSettings:
     max_upload_mb: int = 64
     ray: str | None = None
     """Address of a Ray cluster's head, on which builds run instead of here."""
+    ray_key_env: str | None = None
+    """Names the variable that holds the cluster's token, where it asks for one; `ray_key` is its value."""
+    ray_key: str | None = field(default=None, repr=False)
 
 
 def _split(value: object) -> object:
@@ -56,6 +59,7 @@ class Console(BaseModel):
     builds_at_once: Annotated[int, Field(ge=1, le=64)] = 1
     max_upload_mb: Annotated[int, Field(ge=1, le=4096)] = 64
     ray: str | None = None
+    ray_key_env: str | None = None
 
 
 def console_mistakes(console: Console) -> Iterator[str]:

@@ -38,6 +38,7 @@ def serve(host: str | None, port: int | None, new_key: bool, **flags: Any) -> No
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = read_flags(flags, **({"console": given} if given else {}))
     _refuse_open(settings)
+    _refuse_keyless(settings)
     require_dspy()
     import uvicorn
 
@@ -55,6 +56,15 @@ def _refuse_open(settings: Settings) -> None:
         raise UserMistake(
             f"{settings.console.host!r} can be reached from other machines, which needs an admin key: "
             "`compiler serve --new-key` makes one"
+        )
+
+
+def _refuse_keyless(settings: Settings) -> None:
+    """Not a mistake of the file, which commands read that need no such key."""
+    console = settings.console
+    if console.ray_key_env is not None and console.ray_key is None:
+        raise UserMistake(
+            f"console.ray_key_env: the environment has no variable {console.ray_key_env!r}, nor has .env"
         )
 
 

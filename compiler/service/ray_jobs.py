@@ -25,7 +25,7 @@ _ASKED = aiohttp.ClientTimeout(total=10.0)
 _GIVEN = aiohttp.ClientTimeout(total=60.0, sock_connect=10.0)
 _KNOWN_FOR = 1.0  # seconds
 _OVER = ("STOPPED", "SUCCEEDED", "FAILED")
-_PATIENCE = {"RAY_JOB_STOP_WAIT_TIME_S": "30"}
+_PATIENCE = {"RAY_JOB_STOP_WAIT_TIME_S": "60"}
 """How long a job that Ray told to end has to write down what it has; by itself Ray waits for 3 seconds."""
 _log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class RayCluster:
         self._url = url.rstrip("/")
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._known: dict[str, tuple[float, bool]] = {}
+        self._silent = False
 
     async def start(self, run: Run) -> str:
         """Raises PlaceUnavailable."""
@@ -68,9 +69,11 @@ class RayCluster:
         try:
             # A cluster that was made anew knows none of the old one's jobs.
             alive = await self._status(name) not in (None, *_OVER)
+            self._silent = False
         except PlaceUnavailable as error:
-            _log.warning("%s", error)
-            alive = was_alive
+            if not self._silent:
+                _log.warning("%s; its jobs are taken to go on", error)
+            self._silent, alive = True, was_alive
         self._known[name] = (time.monotonic(), alive)
         return alive
 
@@ -116,4 +119,5 @@ class RayCluster:
                     )
                 return dict(await answer.json())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise PlaceUnavailable(f"the Ray cluster at {self._url} does not answer: {error!r}") from error
+            why = str(error) or type(error).__name__
+            raise PlaceUnavailable(f"the Ray cluster at {self._url} does not answer: {why}") from error

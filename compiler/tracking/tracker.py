@@ -56,8 +56,9 @@ def last_line(status: str) -> bytes:
 
 
 def main() -> int:
-    # Ctrl-C is the build's to answer; it says here how it ended.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # To be told to end is the build's to answer; it says here how it ended.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(_BEHIND)
     lines = sys.stdin.buffer
