@@ -24,10 +24,10 @@ from typing import NoReturn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
-from prometheus_client.multiprocess import mark_process_dead
 
 from engine.errors import SettingsInvalid
 from gateway.errors import StartFailed
+from gateway.estate import settle_estate
 from gateway.metrics import Metrics, port_taken
 from gateway.post import RELIEVED, Job, News, Post, new_line
 from gateway.shared import Shared
@@ -137,9 +137,7 @@ class Foreman:
         try:
             os.setpgid(0, 0)  # Ctrl-C reaches the foreman only, who passes it on
             os.close(self._lifeline)
-            for listener in self._listeners:
-                if listener is not post.listener:
-                    listener.close()
+            self._close_others(post)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(RELIEVED, signal.SIG_IGN)
@@ -155,6 +153,15 @@ class Foreman:
             sys.stderr.flush()
             # What follows in the program is the foreman's to do.
             os._exit(code)
+
+    def _close_others(self, post: Post | None) -> None:
+        """Closes this process's hold on the sockets of all other posts."""
+        admins = self._shared.admins
+        if admins is not None and (post is None or post.shared.place):
+            admins.close()
+        for listener in self._listeners:
+            if post is None or listener is not post.listener:
+                listener.close()
 
     def _outlive_nobody(self) -> None:
         """Ends this worker when the foreman is gone: then nobody holds the other end of the lifeline."""
@@ -184,7 +191,7 @@ class Foreman:
             worker.news.listen()
             worker.news.hang_up()
             del self._workers[worker.pid]
-            mark_process_dead(worker.pid, str(self._shared.folder))  # type: ignore[no-untyped-call]
+            settle_estate(self._shared.folder, worker.pid)
             self._shared.leave(worker.seat)
             code = _exit_code(status)
             if self._ending:
@@ -202,8 +209,7 @@ class Foreman:
     def _see_to_places(self) -> None:
         """Fills the places that are empty or will be, and goes on with a restart."""
         if self._ending:
-            for listener in self._listeners:
-                listener.close()  # nobody will come to serve those who wait there
+            self._close_others(None)  # nobody will come any more to serve those who wait there
             return
         for worker in list(self._workers.values()):
             if worker.news.broken and worker.news.serves and not worker.replaced and self._has_room():
