@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ Kind = Literal["client", "admin"]
 """Clients ask models; admins make and revoke keys, on a port of their own."""
 State = Literal["active", "expired", "revoked"]
 
-# What looks like an id would be taken for one.
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 ._@-]{0,63}$")]
+_LIKE_AN_ID = re.compile(r"[0-9a-f]{12}")
 _Model = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -110,6 +111,9 @@ def wanted_from(said: Mapping[str, Any]) -> Wanted:
             told = "'name' must begin with a letter and have at most 64 letters, digits, spaces and . _ @ -"
             raise RequestInvalid(f"{told}.", param=place) from None
         raise RequestInvalid(f"{place!r}: {mistake['msg']}.", param=place) from None
+    if _LIKE_AN_ID.fullmatch(order.name):
+        # Whoever revokes the key with that id would revoke this one.
+        raise RequestInvalid(f"'name' = {order.name!r} looks like the id of a key.", param="name")
     expires = None if order.expires is None else time_of(order.expires, time.time())
     return Wanted(order.name, order.kind, order.models, order.settings(), order.traffic, expires)
 

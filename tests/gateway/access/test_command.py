@@ -69,6 +69,7 @@ def test_a_name_is_free_again_once_its_key_is_revoked(house: Path) -> None:
     [
         (["create", "a/b"], "must begin with a letter"),
         (["create", "0123456789ab"], "must begin with a letter"),
+        (["create", "abcdef012345"], "looks like the id of a key"),
         (["create", "late", "--expires", "1999-01-01"], "is over already"),
         (["create", "odd", "--expires", "soon"], "write for example '30m'"),
         (["rotate", "nobody"], "No key 'nobody'"),
