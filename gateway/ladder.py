@@ -133,7 +133,8 @@ class Climb:
 
     def _turn_to(self, name: str) -> bool:
         teacher = self._ladder.teacher(name)
-        if teacher is None:
+        if teacher is None or (self._call.student.budgeted and teacher.price is None):
+            # What nobody can count is not asked for on a budget.
             return False
         try:
             asked: Asked = teacher.asked_for(self._call.runnable.identity.version, None)

@@ -36,8 +36,8 @@ class MeteredStudent:
     """
 
     __slots__ = (
-        "_busy", "_since", "asked", "calls", "max_tokens", "max_usd", "runs", "seconds", "stopped", "tokens",
-        "trace", "tracer", "usd",
+        "_busy", "_since", "asked", "budgeted", "calls", "elsewhere", "max_tokens", "max_usd", "runs",
+        "seconds", "seen", "stopped", "tokens", "trace", "tracer", "uncounted", "usd",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +57,14 @@ class MeteredStudent:
         self.trace = trace
         self.tracer = tracer
         self.max_usd: float | None = None
+        self.budgeted = False
+        """Whether a budget of USD is spent on it."""
+        self.elsewhere: list[ServedStudent] = []
+        """Who was asked beside the student, on the way up a ladder."""
+        self.uncounted = 0
+        """Calls of which nobody told how many tokens they took."""
+        self.seen = 0
+        """Tokens that came by, of a reply that its engine did not count."""
         self.stopped: CostCeilingReached | None = None
         """Why a call was not begun; kept, because a program may get over what is raised in it."""
         self._busy, self._since = 0, 0.0
@@ -91,6 +99,8 @@ class MeteredStudent:
             raise self.stopped
         self.calls += 1
         asked = asked or self.asked
+        if asked is not self.asked:
+            self.elsewhere.append(asked.served)
         meter = asked.served.meter
         return Mark(perf_counter(), asked, meter.start() if meter is not None else 0.0)
 
@@ -118,6 +128,8 @@ class MeteredStudent:
         if usage is not None:
             counts = TokenCounts.of(usage)
             self.tokens = counts if self.tokens is None else self.tokens + counts
+        else:
+            self.uncounted += 1
         cost = self._cost(mark, usage)
         self.usd = None if cost is None or self.usd is None else self.usd + cost
         if step is not None:

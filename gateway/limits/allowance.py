@@ -82,6 +82,7 @@ class Allowance:
         demand = self._estimates.of(errand, size)
         today = self._calendar.at(self._now())
         claims = self._claims(limits, demand, today, model)
+        errand.account.student.budgeted = any(claim.kind == "budget" for claim in claims)
         try:
             reserved = await self._counting.reserve(errand.id, claims)
         except CountersGone as error:
@@ -97,7 +98,7 @@ class Allowance:
         grant, errand = visit.grant, visit.errand
         if grant is None or errand is None:
             return
-        took = self._estimates.settled(errand, grant.demand, visit.status)
+        took = self._estimates.settled(errand, grant.demand, visit.status, visit.error)
         changes = [
             Change(claim, ceiling.amount(took) - claim.amount, grant.at)
             for ceiling, claim in zip(grant.ceilings, grant.claims, strict=True)

@@ -14,6 +14,7 @@ import pytest
 from programs.checks import is_one_of
 from programs.plan import Field
 from programs.program import Chat
+from tests.gateway.access.issuing import where_keys_are
 from tests.gateway.serving import (
     RunningGateway,
     fingerprint_of,
@@ -32,6 +33,7 @@ ONLY_ANSWER: dict[str, Any] = {
 }
 CHECKED = (is_one_of("answer", "forty-two"),)
 WRONG = REPLY.replace("forty-two", "seven")
+BY_TOKEN = "usd_per_million_input = 1000.0\nusd_per_million_output = 2000.0"
 GARBLED = Script("I would say it is forty-two.")
 
 
@@ -52,25 +54,31 @@ class Climbed:
 
 @contextmanager
 def climbing(
-    folder: Path, escalate: str, engine: str = "usd_per_hour = 0.36", **plan: Any
+    folder: Path,
+    escalate: str,
+    engine: str = "usd_per_hour = 0.36",
+    teacher: str = BY_TOKEN,
+    gateway: str = "",
+    **plan: Any,
 ) -> Iterator[Climbed]:
-    with running_upstream() as student, running_upstream() as teacher:
+    """`engine`, `teacher` and `gateway` are lines of their tables."""
+    with running_upstream() as student, running_upstream() as big:
         put_release(folder / "releases", make_plan(**plan), fingerprint_of(student.url))
         price = f"""{engine}
         [programs.quiz]
         escalate = [{escalate}]
         [engines.lab]
-        urls = ["{teacher.url}"]
+        urls = ["{big.url}"]
         model = "tiny"
         kind = "openai"
-        usd_per_million_input = 1000.0
-        usd_per_million_output = 2000.0
+        {teacher}
         [teachers.big]
         engine = "lab"
         """
-        with running_gateway(settings_for(folder, student.url, price=price)) as gateway:
-            wait_until(lambda: httpx.get(f"{gateway.url}/readyz").json()["students"] == {})
-            yield Climbed(gateway, student, teacher)
+        settings = settings_for(folder, student.url, price=price, gateway=gateway)
+        with running_gateway(settings) as running:
+            wait_until(lambda: httpx.get(f"{running.url}/readyz").json()["students"] == {})
+            yield Climbed(running, student, big)
 
 
 def test_without_a_failure_no_rung_is_taken(tmp_path: Path) -> None:
@@ -126,6 +134,14 @@ def test_the_teacher_answers_where_the_student_can_not_and_all_tries_are_paid(tm
         assert answer["usage"]["completion_tokens"] == sum(s["usage"]["completion_tokens"] for s in steps)
         assert "structured_outputs" not in one.teacher.asked[0]
         assert one.counted("teacher:big", "answered") == 1 and one.counted("constrain", "failed") == 1
+
+
+def test_a_teacher_without_a_price_is_not_asked_on_a_budget(tmp_path: Path) -> None:
+    budget = f"{where_keys_are(tmp_path)}\n[limits.quiz]\nusd_per_day = 1.0"
+    with climbing(tmp_path, '"teacher:big"', teacher="", gateway=budget) as one:
+        one.student.script = GARBLED
+        assert one.ask().status_code == 502 and one.teacher.asked == []
+        assert one.counted("teacher:big", "skipped") == 1
 
 
 def test_what_no_rung_can_mend_fails_as_the_answer_did(tmp_path: Path) -> None:

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai import APIStatusError
 
 from engine.chat import Usage
+from engine.errors import EngineServerError
 from engine.prices import Price
 from gateway.accounting.cost import MeteredStudent
+from gateway.errors import as_gateway_error
 from gateway.limits.demand import NOTHING, Demand, taken
 from gateway.place import Asked, ServedStudent
-from tests.gateway.limits.test_allowance import ask, client_of, limited
+from tests.gateway.limits.test_allowance import ASK, ask, client_of, limited
 from tests.gateway.upstream import Script, Upstream
 
 ESTIMATE = Demand(300, 0.5)
@@ -34,6 +37,9 @@ def test_what_never_reached_an_engine_took_nothing(status: int) -> None:
     assert taken(student(), ESTIMATE, status) == NOTHING
 
 
+BROKEN = as_gateway_error(EngineServerError("The engine failed.", status=500))
+
+
 @pytest.mark.parametrize("status", [200, 502])
 def test_what_the_engine_counted_is_the_truth(status: int) -> None:
     assert taken(student(COUNTED, COUNTED), ESTIMATE, status) == pytest.approx((240, 0.24))
@@ -49,8 +55,35 @@ def test_a_client_that_leaves_after_more_than_the_estimate_pays_what_was_counted
 
 
 def test_what_failed_at_the_engine_took_what_the_calls_before_it_took() -> None:
-    assert taken(student(COUNTED, None), ESTIMATE, 502) == pytest.approx((120, 0.12))
-    assert taken(student(None), ESTIMATE, 502) == NOTHING
+    assert taken(student(COUNTED, None), ESTIMATE, 502, BROKEN) == pytest.approx((120, 0.12))
+    assert taken(student(None), ESTIMATE, 502, BROKEN) == NOTHING
+
+
+def test_what_came_by_uncounted_is_taken_if_it_is_more_than_the_estimate() -> None:
+    left = student(None)
+    left.seen = 900
+    assert taken(left, ESTIMATE, 499) == pytest.approx((900, 0.9))
+
+
+def test_a_teacher_that_was_left_is_paid_at_its_own_price() -> None:
+    dear = Price(usd_per_million_input=5000, usd_per_million_output=20_000)
+    teacher = ServedStudent(None, dear, None, None)  # type: ignore[arg-type]
+    climbed = student(COUNTED)
+    climbed.book(climbed.start(Asked(teacher, None)), None)  # type: ignore[arg-type]
+    assert taken(climbed, ESTIMATE, 499) == pytest.approx((300, 6.0))
+
+
+def test_answers_that_are_given_up_because_another_failed_are_paid(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    """Else whoever makes one of several answers fail would have the others for nothing."""
+    upstream.script = Script("no fields", then=Script(trouble="stall"))
+    with limited(tmp_path, upstream, "tpm = 1000") as gateway, client_of(gateway) as client:
+        with pytest.raises(APIStatusError, match="program_output_invalid"):
+            client.chat.completions.create(model="quiz", messages=ASK, n=2)
+        upstream.reset()
+        left = int(ask(client)["x-ratelimit-remaining-tokens"])
+    assert left < 400  # three estimates of 240 each, and not one
 
 
 def test_leaving_early_frees_no_tokens(tmp_path: Path, upstream: Upstream) -> None:
