@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 class Passing:
     """A reply with status 200. `usage` is what the server has counted so far, None where it has not.
 
-    `shown` is whether anything of a stream was handed on.
+    Of a stream, `shown` is whether anything was handed on, `events` how many came. With `hides_usage` the
+    event that holds nothing but the counts is kept from whoever did not ask for it.
     """
 
     def __init__(self, client: EngineClient, reply: Connection) -> None:
         self.usage: Usage | None = None
+        self.events = 0
+        self.hides_usage = False
         self.streams = reply.content_type == "text/event-stream"
         self._client = client
         self._reply = reply
@@ -71,6 +74,7 @@ class Passing:
             self._done = self._done or payload == b"[DONE]"
             if not payload or self._done:
                 continue
+            self.events += 1
             if self._begun and b'"usage"' not in payload and b'"error"' not in payload:
                 continue
             self._begun = True
@@ -80,4 +84,6 @@ class Passing:
             except EngineError as error:
                 return lines[:number], error
             self.usage = read_usage(event) or self.usage
+            if self.hides_usage and event.get("usage") and not event.get("choices"):
+                lines[number] = b""
         return lines, None

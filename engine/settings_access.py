@@ -24,6 +24,8 @@ class CapSettings:
     stop: int = 16
     """Texts at which an answer is cut; a program takes four at most."""
     max_tokens: int = 262_144
+    inputs: int = 2_048
+    """Prompts of a completion, or texts to embed."""
     depth: int = 64
     """Lists and objects within each other."""
 
@@ -38,6 +40,7 @@ class Caps(BaseModel):
     n: _Count = CapSettings.n
     stop: _Count = CapSettings.stop
     max_tokens: _Count = CapSettings.max_tokens
+    inputs: _Count = CapSettings.inputs
     depth: Annotated[int, Field(ge=4, le=1000)] = CapSettings.depth
 
 

@@ -17,6 +17,7 @@ _CAPPED = {
     "max_tokens": "max_tokens",
     "max_completion_tokens": "max_tokens",
     "max_output_tokens": "max_tokens",
+    "n_predict": "max_tokens",
 }
 """Field -> the cap that holds for it."""
 

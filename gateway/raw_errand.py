@@ -28,6 +28,7 @@ from gateway.exposed import ExposedModel, ExposedModels
 from gateway.limits.appetite import Appetite, most_written, tokens_of
 from gateway.program_errand import Programs
 from gateway.protocol import new_id
+from gateway.raw_body import check_raw_body, tokens_at_once, with_counts
 from gateway.salt import salt_of
 from gateway.streaming import STREAM_HEADERS, error_event
 from gateway.visit import Visit
@@ -38,9 +39,6 @@ _OPERATIONS = {
     "/v1/embeddings": "embeddings",
 }
 """Path -> what OpenTelemetry's conventions call asking there."""
-
-_ENGINES_OWN = ("chat_template", "kv_transfer_params", "ec_transfer_params")
-_TEMPLATES_OWN = ("chat_template", "tokenize")
 
 
 @dataclass(slots=True)
@@ -55,6 +53,10 @@ class RawErrand:
     models: ExposedModels
     student: MeteredStudent
     most_written: int
+    hides_usage: bool = False
+    """Whether the client did not ask for the counts at the end of its stream."""
+    tokens_at_once: int = 1
+    """How many tokens the engine was asked to send in one event."""
 
     @property
     def model(self) -> str:
@@ -102,6 +104,7 @@ class RawErrand:
         async def take(found: Passing) -> bytes | None:
             nonlocal reply
             reply = found
+            found.hides_usage = self.hides_usage
             return await self._stream(found, send) if found.streams else await found.whole()
 
         mark, step = student.start(), student.step(0, (), {}, operation=_OPERATIONS[self.path])
@@ -114,7 +117,10 @@ class RawErrand:
             raise
         finally:
             student.stop_waiting()
-            student.book(mark, reply.usage if reply is not None else None, step)
+            usage = reply.usage if reply is not None else None
+            if reply is not None and usage is None:
+                student.seen = reply.events * self.tokens_at_once
+            student.book(mark, usage, step)
 
     async def _stream(self, reply: Passing, send: Send) -> bytes | None:
         async with aclosing(reply.pieces()) as pieces:
@@ -177,32 +183,25 @@ class RawRequests:
         return understand
 
     async def _errand(self, path: str, data: bytes, body: dict[str, Any], visit: Visit) -> RawErrand:
-        _refuse_what_works_on_the_engine(body)
+        check_raw_body(body, self._caps)
         model = await self._models.find(body["model"])
         salt = salt_of(visit.caller, model.served) if self._salt else {}
+        counted, hides_usage = with_counts(body)
+        changed = bool(salt) or counted is not body
 
         def written(name: str) -> bytes:
-            same = name == model.name and not salt
-            return data if same else orjson.dumps({**body, "model": name, **salt})
+            same = name == model.name and not changed
+            return data if same else orjson.dumps({**counted, "model": name, **salt})
 
         student = MeteredStudent(model.asked(), None, tracer=visit.tracer)
         most = 0 if path == "/v1/embeddings" else most_written(body)
-        return RawErrand(new_id("req_"), visit.started, path, written, model, self._models, student, most)
+        id, at_once = new_id("req_"), tokens_at_once(body)
+        return RawErrand(
+            id, visit.started, path, written, model, self._models, student, most, hides_usage, at_once
+        )
 
     def _unknown(self, model: str, visit: Visit) -> ModelUnknown:
         if model in self._catalog.models:
             told = f"{model!r} is a compiled program; it is asked at /v1/chat/completions or /v1/responses."
             return ModelUnknown(told, param="model")
         return self._catalog.unknown(model, visit.caller)
-
-
-def _refuse_what_works_on_the_engine(body: dict[str, Any]) -> None:
-    """A template is code that the engine runs, and transfers name hosts that it connects to."""
-    options = body.get("chat_template_kwargs")
-    within = [name for name in _TEMPLATES_OWN if isinstance(options, dict) and name in options]
-    name = next((name for name in _ENGINES_OWN if body.get(name) is not None), None)
-    if name is None and within:
-        name = f"chat_template_kwargs.{within[0]}"
-    if name is not None:
-        told = f"{name!r} is not passed on: it would work on the engine, and not on one request."
-        raise RequestInvalid(told, param=name, code="unsupported_parameter")

@@ -6,7 +6,7 @@ Replies are taken for as long as they may be.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -18,6 +18,7 @@ from programs.release import Release
 
 _BYTES = 4
 _UNBOUNDED = 1024  # tokens of a reply that nothing bounds
+_BOUNDS = ("max_completion_tokens", "max_tokens", "n_predict")
 _NONSENSE = 2**31  # the engine refuses numbers like that
 _SAMPLING = Sampling()
 
@@ -52,10 +53,21 @@ class RunAppetite(NamedTuple):
 
 
 def most_written(body: Mapping[str, Any]) -> int:
-    """Tokens that a request for an engine's own model may have written, as far as it says how many."""
-    bounds = [_count(body.get(name)) for name in ("max_completion_tokens", "max_tokens")]
-    most = next(filter(None, bounds), _UNBOUNDED)
-    return most * max(_count(body.get("n")), _count(body.get("best_of")), 1)
+    """Tokens that a request for an engine's own model may have written, as far as it says how many.
+
+    Of several bounds the largest counts: which of them an engine reads depends on the engine and the path.
+    """
+    most = max(_count(body.get(name)) for name in _BOUNDS) or _UNBOUNDED
+    answers = max(_count(body.get("n")), _count(body.get("best_of")), 1)
+    return most * answers * len(prompts_of(body))
+
+
+def prompts_of(body: Mapping[str, Any], name: str = "prompt") -> Sequence[object]:
+    """What is to be gone on with, each by itself; one prompt may be a text or a list of tokens."""
+    given = body.get(name)
+    if isinstance(given, list) and given and isinstance(given[0], str | list):
+        return given
+    return [given]
 
 
 def _count(value: object) -> int:

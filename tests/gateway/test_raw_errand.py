@@ -215,9 +215,21 @@ def test_requests_tokens_and_cost_are_counted_under_the_models_name(
     assert gateway.metric("gateway_cost_usd_total", **labels) == pytest.approx(before[0] + 35e-6)
 
 
-def test_a_stream_whose_tokens_were_not_asked_for_has_no_known_cost(
+def test_a_stream_is_counted_whose_client_asked_for_no_counts_and_gets_none(
     client: OpenAI, gateway: RunningGateway, upstream: Upstream
 ) -> None:
+    upstream.script = Script("four and five")
+    before = gateway.metric("gateway_cost_usd_total", model="tiny", release="")
+    chunks = list(client.completions.create(model="tiny", prompt="x", stream=True))
+    assert len(chunks) == 3 and all(chunk.choices and chunk.usage is None for chunk in chunks)
+    now = pytest.approx(before + 35e-6)
+    wait_until(lambda: gateway.metric("gateway_cost_usd_total", model="tiny", release="") == now)
+
+
+def test_a_stream_that_the_engine_does_not_count_has_no_known_cost(
+    client: OpenAI, gateway: RunningGateway, upstream: Upstream
+) -> None:
+    upstream.script = Script(trouble="no_usage")
     before = gateway.metric("gateway_cost_unknown_total", model="tiny", release="")
     list(client.completions.create(model="tiny", prompt="x", stream=True))
     wait_until(lambda: gateway.metric("gateway_cost_unknown_total", model="tiny", release="") == before + 1)

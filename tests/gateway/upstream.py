@@ -119,6 +119,10 @@ class Upstream:
         await response.prepare(request)
         for word in script.text.split():
             await response.write(_event({**about, "choices": [{**choice, "text": word}]}))
+        if script.trouble == "stall_midway":
+            await self._stall()
+        if body.get("stream_options") and script.trouble != "no_usage":
+            await response.write(_event({**about, "choices": [], "usage": {**usage, "completion_tokens": 3}}))
         await response.write(b"data: [DONE]\n\n")
         return response
 

@@ -57,7 +57,11 @@ def test_a_module_is_taken_to_ask_each_of_its_predictors_once() -> None:
     [
         ({}, 1024),
         ({"max_tokens": 10}, 10),
-        ({"max_completion_tokens": 7, "max_tokens": 10}, 7),
+        ({"max_completion_tokens": 7, "max_tokens": 10}, 10),
+        ({"max_tokens": 10, "n_predict": 500}, 500),
+        ({"max_tokens": 10, "prompt": ["a", "b", "c"], "n": 2}, 60),
+        ({"max_tokens": 10, "prompt": [[1, 2], [3]]}, 20),
+        ({"max_tokens": 10, "prompt": [1, 2, 3]}, 10),
         ({"max_tokens": 10, "n": 3}, 30),
         ({"max_tokens": "ten", "n": -1}, 1024),
         ({"max_tokens": 2**70}, 1024),
