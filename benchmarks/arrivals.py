@@ -62,6 +62,7 @@ def offer(port: int, message: bytes, rate: float, count: int) -> Arrivals:
         caller = Caller(port)
         for number in numbers:
             if number >= count:
+                caller.close()
                 return
             due = start + number / rate
             time.sleep(max(0.0, due - time.perf_counter()))
@@ -103,7 +104,7 @@ class Caller:
             self._socket.sendall(message)
             return self._read(self._socket)
         except (OSError, httptools.HttpParserError):
-            self._drop()
+            self.close()
             return 0
 
     def _read(self, connection: socket.socket) -> int:
@@ -115,10 +116,10 @@ class Caller:
                 raise ConnectionResetError("closed before the answer was whole")
             parser.feed_data(data)
         if end.closes:
-            self._drop()
+            self.close()
         return int(parser.get_status_code())
 
-    def _drop(self) -> None:
+    def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
         self._socket = None

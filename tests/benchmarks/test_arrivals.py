@@ -54,6 +54,7 @@ def test_chunked_answers_are_read_to_their_end() -> None:
     with answering(reply) as port:
         caller = Caller(port)
         assert [caller.ask(MESSAGE, 10), caller.ask(MESSAGE, 10)] == [200, 200]
+        caller.close()
 
 
 def test_a_connection_is_kept_for_the_next_message() -> None:
@@ -62,6 +63,7 @@ def test_a_connection_is_kept_for_the_next_message() -> None:
         caller = Caller(server.getsockname()[1])
         assert caller.ask(MESSAGE, 10) == 200
     assert caller.ask(MESSAGE, 10) == 200, "nobody listens any more"
+    caller.close()
 
 
 def test_another_status_is_a_failure() -> None:
