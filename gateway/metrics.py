@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway.errors import StartFailed
+from gateway.metrics_port import MetricsPort
 
 if TYPE_CHECKING:
     from gateway.accounting.cost import MeteredStudent
@@ -116,15 +116,11 @@ class Metrics:
     def listener(self, host: str, port: int) -> Iterator[int]:
         """Serves /metrics on its own port and thread, so that a busy loop is still seen; gives the port."""
         try:
-            server, thread = start_http_server(port, host, self.registry())
+            opened = MetricsPort(host, port, self.registry())
         except OSError as error:
             raise StartFailed(port_taken(host, port, error)) from error
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            server.server_close()
-            _join(thread)
+        with opened.serving() as port:
+            yield port
 
     def counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         """One of these, or one that a part of the gateway brings along where it is configured."""
@@ -212,7 +208,3 @@ class ReleaseMetrics:
 
 def port_taken(host: str, port: int, error: OSError) -> str:
     return f"Can't serve metrics on {host}:{port}: {error.strerror}; --metrics-port names another port."
-
-
-def _join(thread: Thread) -> None:
-    thread.join(timeout=5)
