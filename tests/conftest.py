@@ -60,6 +60,9 @@ def pytest_configure(config: pytest.Config) -> None:
     guard = config.stash[_GUARD] = NetworkGuard()
     sys.addaudithook(guard)
     config.stash[_LEFT_OUT] = []
+    # Whatever this shell says: the processes that tests start, and the next run, needn't compile all anew.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # Whose machine this is must not decide what a test means; nor should a test have a real key.
     for name in (*FAMILIAR, *(name for names in KEY_VARIABLES.values() for name in names)):
         os.environ.pop(name, None)
