@@ -108,6 +108,8 @@ class GatewaySettings:
     pepper: str | None = field(default=None, repr=False)
     pepper_file: Path = Path("gateway.pepper")
     """The secret under which keys are digested: itself, or the file that has it."""
+    keys_hold_seconds: float = 0.0
+    """For how long keys that were let in before still are, while the database can't be asked."""
     open: bool = False
     """Whether others than this machine may ask though there are no keys."""
     admin_host: str = "127.0.0.1"

@@ -86,6 +86,7 @@ class Gateway(_Table):
     database: str = "gateway.db"
     pepper: str | None = None
     pepper_file: Path = Path("gateway.pepper")
+    keys_hold_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 0.0
     open: bool = False
     admin_host: str = "127.0.0.1"
     admin_port: Port = 0

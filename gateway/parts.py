@@ -75,7 +75,7 @@ def parts_of(
     catalog = Catalog(settings.releases, students, metrics, settings.tables, exposed.names, bounds)
     workers = shared.workers if shared is not None else 1
     stores = Stores(gateway.database)
-    gate = open_gate(gateway, stores)
+    gate = open_gate(gateway, stores, metrics)
     with_keys = gate is not None
     return Parts(
         metrics,

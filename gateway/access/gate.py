@@ -2,7 +2,8 @@
 
 What the database says of a key is taken for two seconds, then asked again: while one request asks, others go
 on with the former answer a little longer, never past four seconds. So a revocation holds within five seconds
-in every worker, and a database that can't be asked closes the gate.
+in every worker, and a database that can't be asked closes the gate: at once, or, for keys that were let in
+before, after as long as the operator wants.
 """
 
 from __future__ import annotations
@@ -31,20 +32,43 @@ _HOW = "send it as 'Authorization: Bearer sf-...'"
 
 @dataclass(slots=True)
 class Answer:
-    """What the database said of a token; `refusal` is why its holder is kept out."""
+    """What the database said of a token; `refusal` is why its holder is kept out.
+
+    It is `unchecked` since the database could not be asked again.
+    """
 
     caller: Caller | None
     refusal: str
     fresh_until: float
     usable_until: float
+    held_until: float
     asking: bool = False
+    unchecked: bool = False
+
+    def holds(self, now: float) -> bool:
+        until = self.held_until if self.unchecked else self.usable_until
+        return now < self.fresh_until or (self.asking and now < until)
 
 
 class Gate:
-    """Lets requests in by their key, if there are keys at all: `open` looks whether there are."""
+    """Lets requests in by their key, if there are keys at all: `open` looks whether there are.
 
-    def __init__(self, keyring: Keyring, kind: Kind = "client", now: Callable[[], float] = monotonic) -> None:
+    For `hold` seconds after it was last found, a key is let in though the database can't be asked.
+    `unchecked` is told of each request whose key can't be checked, whether it was "served" or "refused".
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        kind: Kind = "client",
+        now: Callable[[], float] = monotonic,
+        *,
+        hold: float = 0.0,
+        unchecked: Callable[[str], None] = lambda outcome: None,
+    ) -> None:
         self.keyring = keyring
+        self._hold = hold
+        self._unchecked = unchecked
         self._kind = kind
         self._now = now
         self._closed = True
@@ -62,11 +86,24 @@ class Gate:
         # Of the whole header, so that it is read only when it is new; what is remembered holds no key.
         digest = hashlib.sha256(sent).digest()
         answer, now = self._answers.get(digest), self._now()
-        if answer is None or not _holds(answer, now):
-            answer = await self._ask(_token(sent), digest, answer)
+        if answer is None or not answer.holds(now):
+            answer = await self._asked(_token(sent), digest, answer)
+        if answer.unchecked:
+            self._unchecked("served")
         if answer.caller is None:
             raise KeyRefused(answer.refusal)
         return answer.caller
+
+    async def _asked(self, token: Token, digest: bytes, former: Answer | None) -> Answer:
+        """What the database says now, or said, where it may be held to that. Raises StoreUnavailable."""
+        try:
+            return await self._ask(token, digest, former)
+        except StoreUnavailable:
+            if former is None or former.caller is None or self._now() >= former.held_until:
+                self._unchecked("refused")
+                raise
+            former.unchecked = True
+            return former
 
     async def _ask(self, token: Token, digest: bytes, former: Answer | None) -> Answer:
         if former is not None:
@@ -86,13 +123,13 @@ class Gate:
         return answer
 
     def _answer(self, found: Found | None, asked: float) -> Answer:
-        now, fresh, usable = time.time(), asked + _FRESH, asked + _USABLE
+        now, fresh, usable, held = time.time(), asked + _FRESH, asked + _USABLE, asked + self._hold
         if found is not None and found.until is not None and found.until > now:
             ends = asked + found.until - now
-            fresh, usable = min(fresh, ends), min(usable, ends)
+            fresh, usable, held = min(fresh, ends), min(usable, ends), min(held, ends)
         refusal = _refusal(found, self._kind, now)
         caller = found.key.caller() if found is not None and not refusal else None
-        return Answer(caller, refusal, fresh, usable)
+        return Answer(caller, refusal, fresh, usable, held)
 
 
 def _refusal(found: Found | None, kind: Kind, now: float) -> str:
@@ -109,10 +146,6 @@ def _refusal(found: Found | None, kind: Kind, now: float) -> str:
     if kind == "admin":
         return "Only an admin's key is good for this: gateway keys create NAME --admin"
     return "An admin's key asks no models; a client's does: gateway keys create NAME"
-
-
-def _holds(answer: Answer, now: float) -> bool:
-    return now < answer.fresh_until or (answer.asking and now < answer.usable_until)
 
 
 def _sent(headers: Sequence[Header]) -> bytes:

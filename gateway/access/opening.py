@@ -11,6 +11,7 @@ from engine.settings import LOOPBACK, GatewaySettings
 from gateway.access.gate import Gate
 from gateway.access.pepper import Pepper
 from gateway.errors import StartFailed
+from gateway.metrics import Metrics
 from gateway.stores.opening import Stores
 
 if TYPE_CHECKING:
@@ -25,9 +26,18 @@ def open_keyring(gateway: GatewaySettings, stores: Stores) -> Keyring:
     return Keyring(database, Pepper(gateway.pepper_file, gateway.pepper))
 
 
-def open_gate(gateway: GatewaySettings, stores: Stores) -> Gate | None:
+def open_gate(gateway: GatewaySettings, stores: Stores, metrics: Metrics) -> Gate | None:
     """What asks requests for keys; None where nothing is kept that could hold one."""
-    return Gate(open_keyring(gateway, stores)) if stores.exists() or gateway.admin_port else None
+    if not stores.exists() and not gateway.admin_port:
+        return None
+    counted = metrics.counter(
+        "gateway_keys_unchecked", "Requests whose keys the database could not be asked about.", ("outcome",)
+    )
+    return Gate(
+        open_keyring(gateway, stores),
+        hold=gateway.keys_hold_seconds,
+        unchecked=lambda outcome: counted.labels(outcome).inc(),
+    )
 
 
 @asynccontextmanager

@@ -13,10 +13,13 @@ import pytest
 from openai import APIStatusError, OpenAI
 from prometheus_client.parser import text_string_to_metric_families
 
+from engine.settings import GatewaySettings
+from gateway.access.opening import open_gate
 from gateway.fleet.gauges import FleetMetrics
 from gateway.limits.allowance import Allowance
 from gateway.limits.in_process import InProcess
 from gateway.metrics import Metrics
+from gateway.stores.opening import Stores
 from gateway.traffic.metrics import TrafficMetrics
 from programs.checks import must_mention
 from tests.deploy.expressions import ADDED, DASHBOARD, Expression, expressions, panels
@@ -34,6 +37,7 @@ RARE = {
     "gateway_engine_refused_calls_total",
     "gateway_feedback_score_total",
     "gateway_feedback_total",
+    "gateway_keys_unchecked_total",
     "gateway_limits_uncounted_total",
     "gateway_student_mismatches_total",
     "gateway_traffic_lost_total",
@@ -100,12 +104,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labels]:
 
 
 @pytest.fixture(scope="module")
-def known(served: Labels) -> Labels:
+def known(served: Labels, tmp_path_factory: pytest.TempPathFactory) -> Labels:
     """The same, with what traffic alone does not bring about, and with vLLM's own."""
     metrics = Metrics()
     FleetMetrics(metrics)
     TrafficMetrics(metrics)
     Allowance({}, InProcess(), metrics)
+    open_gate(GatewaySettings(admin_port=1), Stores(str(tmp_path_factory.mktemp("keys") / "k.db")), metrics)
     collectors: Mapping[str, Any] = metrics._own._names_to_collectors
     declared = {
         f"{name}_total" if collector._type == "counter" else name: set(collector._labelnames)

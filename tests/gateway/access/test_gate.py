@@ -17,7 +17,7 @@ from gateway.access.caller import Caller
 from gateway.access.gate import Gate
 from gateway.access.opening import open_keyring
 from gateway.app import create_app
-from gateway.errors import KeyRefused
+from gateway.errors import KeyRefused, StoreUnavailable
 from gateway.stores.opening import Stores
 from tests.gateway.access.conftest import Locked
 from tests.gateway.access.issuing import issued, keys, told, where_keys_are
@@ -154,6 +154,36 @@ async def test_what_is_known_of_a_key_is_used_for_less_than_five_seconds(tmp_pat
     assert isinstance(second, Caller), "the former answer serves those who come while one is asking"
 
 
+async def test_a_key_may_outlive_an_outage_of_the_database_by_what_the_operator_wants(tmp_path: Path) -> None:
+    (tmp_path / "smallforge.toml").write_text(f"[gateway]\n{where_keys_are(tmp_path)}")
+    held, strange = [
+        [(b"authorization", f"Bearer {await asyncio.to_thread(issued, tmp_path, name)}".encode())]
+        for name in ("held", "strange")
+    ]
+    gateway, clock, told = read_settings(tmp_path / "smallforge.toml").gateway, [0.0], list[str]()
+    stores = Stores(gateway.database)
+    keyring = open_keyring(gateway, stores)
+    gate = Gate(keyring, now=lambda: clock[0], hold=60.0, unchecked=told.append)
+    await gate.open()
+    await gate.admit(held)
+    _ruin(tmp_path)
+    clock[0] = 50.0
+    both = await asyncio.gather(
+        gate.admit(held), gate.admit(held), gate.admit(strange), return_exceptions=True
+    )
+    clock[0] = 61.0
+    (late,) = await asyncio.gather(gate.admit(held), return_exceptions=True)
+    await stores.close()
+    assert [type(it) for it in (*both, late)] == [Caller, Caller, StoreUnavailable, StoreUnavailable]
+    assert sorted(told) == ["refused", "refused", "served", "served"]
+
+
+def _ruin(folder: Path) -> None:
+    """Leaves a database that can't be asked."""
+    for file in folder.glob("gateway.db*"):
+        file.write_bytes(b"no database at all")
+
+
 def _is_refused(client: OpenAI) -> bool:
     try:
         ask(client)
@@ -208,8 +238,8 @@ def test_a_database_that_cannot_be_asked_shuts_the_gate_and_says_to_come_again(
     settings = settings_for(tmp_path, upstream.url, gateway=where_keys_are(tmp_path))
     headers = {"authorization": f"Bearer {issued(tmp_path, 'anyone')}"}
     with running_gateway(settings) as gateway:
-        for file in tmp_path.glob("gateway.db*"):
-            file.write_bytes(b"no database at all")
+        _ruin(tmp_path)
         reply = httpx.get(f"{gateway.url}/v1/models", headers=headers)
+        assert gateway.metric("gateway_keys_unchecked_total", outcome="refused") == 1
     assert (reply.status_code, reply.json()["error"]["code"]) == (503, "database_unavailable")
     assert "x-should-retry" not in reply.headers
