@@ -21,6 +21,7 @@ from gateway.limits.settling import HOLD, PAUSE, Settling, key_of
 
 _log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
+_LONGEST_SILENCE = 10.0  # seconds; the client of Redis gives up long before
 _TOLD = "This model or key is limited, and what it uses can't be counted now; the request was not run."
 
 
@@ -42,16 +43,22 @@ class InRedis:
             _log.error("the Redis of the limits can't be asked yet: %r", error)
 
     async def reserve(self, id: str, claims: Sequence[Claim]) -> Reservation:
-        if time.monotonic() < self._gone_until:
+        now = time.monotonic()
+        if now < self._gone_until:
             raise CountersGone(_TOLD)
+        if self._gone_until:
+            # This one asks whether it is back; those that come meanwhile don't wait for the same silence.
+            self._gone_until = now + _LONGEST_SILENCE
+        expected = self._gone_until
         keys = [key_of(claim) for claim in claims]
         try:
             answer = await self._reserve(keys, [id, HOLD, self._time(), *_arguments(claims)])
         except (RedisError, OSError) as error:
-            # Requests that come meanwhile don't each wait for the same silence.
+            if self._gone_until == expected:  # of those that failed together one is told
+                _log.error("limits can't be counted, Redis failed: %r", error)
             self._gone_until = time.monotonic() + PAUSE
-            _log.error("limits can't be counted, Redis failed: %r", error)
             raise CountersGone(_TOLD) from error
+        self._gone_until = 0.0
         at, *rest = map(float, answer)
         reservation = Reservation(at, [Standing(bool(it), left, wait) for it, left, wait in _triples(rest)])
         if reservation.granted:

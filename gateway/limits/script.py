@@ -50,6 +50,8 @@ class Script:
             try:
                 answers = await self._send(calls)
             except (RedisError, OSError) as error:
+                # Who waits behind them would only wait for the same silence.
+                calls, self._waiting = [*calls, *self._waiting], []
                 answers = [error] * len(calls)
             except BaseException:
                 for call in calls:

@@ -50,6 +50,7 @@ class Settling:
         self._waiting: deque[_Item] = deque(maxlen=_MOST_WAITING)
         self._seats: dict[str, list[Claim]] = {}
         self._wake = asyncio.Event()
+        self._forgets = False
         self._writer: asyncio.Task[None] | None = None
 
     def hold(self, id: str, claims: Sequence[Claim]) -> None:
@@ -61,8 +62,9 @@ class Settling:
 
     def add(self, id: str, changes: Sequence[Change]) -> None:
         self._seats.pop(id, None)
-        if len(self._waiting) + len(changes) > _MOST_WAITING:
-            _log.error("Redis was gone for too long: the oldest of what is to be settled is forgotten")
+        if len(self._waiting) + len(changes) > _MOST_WAITING and not self._forgets:
+            self._forgets = True
+            _log.error("Redis is gone for too long: the oldest of what is to be settled is forgotten")
         for change in changes:
             claim = change.claim
             arguments = (claim.kind, claim.limit, change.amount, change.since, claim.ends, id)
@@ -119,6 +121,7 @@ class Settling:
                 continue
             if gone:
                 _log.warning("Redis is back, what was to be settled is written")
+                self._forgets = False
             gone = False
 
     def _renew(self) -> None:

@@ -89,6 +89,16 @@ async def test_a_redis_that_says_nothing_is_as_good_as_gone(server: RedisServer,
     assert await eventually(place, usd(0.1)) <= 0.9
 
 
+async def test_what_comes_while_redis_says_nothing_is_refused_and_never_told_it(
+    server: RedisServer, place: Place
+) -> None:
+    """Four trips of a hundred are under way, and what waits behind them does not follow them into silence."""
+    with server.silent():
+        told = await asyncio.gather(*(place.ask(usd(0.001)) for _ in range(1000)), return_exceptions=True)
+    assert {type(it) for it in told} == {CountersGone}
+    assert await eventually(place, usd(0.001)) >= 0.55
+
+
 async def test_the_seats_of_a_worker_that_died_are_free_after_half_a_minute(place: Place) -> None:
     await place.ask(seat()), await place.ask(seat())
     place.clock.seconds += 29
