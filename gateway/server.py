@@ -50,6 +50,8 @@ class TellingProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        # uvicorn leaves it running after a reset, and with it all that is known of the last request.
+        self._unset_keepalive_if_required()
         for cycle in self._unanswered:
             cycle.disconnected = True
             cycle.message_event.set()
@@ -69,12 +71,14 @@ class TellingProtocol(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         """Does not hang up on a request that has come but was not read yet: its client would see a reset."""
+        if self.transport.is_closing():
+            return
         arrived = select.poll()
         arrived.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        if not self.transport.is_closing() and arrived.poll(0):
+        if arrived.poll(0):
             self._wait_for_the_next(1)
         else:
-            super().timeout_keep_alive_handler()
+            self.transport.close()
 
     def _wait_for_the_next(self, seconds: int) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
