@@ -39,7 +39,9 @@ def read_json(data: bytes, *, unique: bool = False) -> Any:
     except UnicodeDecodeError as error:
         raise JsonUnusable("is not UTF-8") from error
     except json.JSONDecodeError as error:
-        raise JsonUnusable(f"is not JSON: {error}") from error
+        # Of a row of JSONL there is one line, whose number in its file is another.
+        line = f"line {error.lineno} " if error.lineno > 1 else ""
+        raise JsonUnusable(f"is not JSON: {error.msg}: {line}column {error.colno}") from error
     except RecursionError as error:
         raise nested from error
     if data.count(b"[") + data.count(b"{") > MOST_LEVELS and not _is_shallow(value):

@@ -75,20 +75,24 @@ def _place(console: ConsoleSettings) -> Place:
 
 async def _answer(request: Request, error: Exception) -> Response:
     """Every error as one sentence with a code: JSON for programs, a page for people."""
-    status, body = _told(error)
+    status, body = _told(request, error)
     if request.url.path.startswith("/api/"):
         return JSONResponse(body, status)
     return render_error(request, status, body["error"])
 
 
-def _told(error: Exception) -> tuple[int, dict[str, Any]]:
+def _told(request: Request, error: Exception) -> tuple[int, dict[str, Any]]:
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
         return 422, _body("request_invalid", f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}.")
     if isinstance(error, HTTPException):
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
-        return error.status_code, _body(code, f"{error.detail}.")
+        method, path = request.method, request.url.path
+        code, sentence = {
+            404: ("not_found", f"There is nothing at {path!r}."),
+            405: ("method_not_allowed", f"{path!r} does not take {method}."),
+        }.get(error.status_code, ("refused", f"{error.detail}."))
+        return error.status_code, _body(code, sentence)
     known = status_and_code(error)
     if known is None:
         _log.error("a request failed", exc_info=error)

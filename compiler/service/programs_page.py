@@ -67,7 +67,7 @@ async def promote(
         return await _release(request, office, program, version, refused=_why(error))
     told = shelf.promote(root, name, f"forced: {reason.strip()}" if force else found)
     await _mirror(office, program)
-    return _told_on_programs(f"{told}. {found.capitalize()}." if found else f"{told}.")
+    return _told_on_programs(f"{told}. {_begun(found)}." if found else f"{told}.")
 
 
 @routes.post("/releases/{program}/rollback")
@@ -85,7 +85,11 @@ def _judged(office: Office, name: str) -> str:
 def _why(refusal: PromotionRefused) -> str:
     """The reason alone: the page says the rest."""
     why = str(refusal).partition("; to promote")[0].partition(" is not promoted: ")[2]
-    return f"{why[:1].upper()}{why[1:]}"
+    return _begun(why)
+
+
+def _begun(sentence: str) -> str:
+    return f"{sentence[:1].upper()}{sentence[1:]}"
 
 
 async def _release(
@@ -104,7 +108,7 @@ async def _release(
         version=version,
         lines=lines,
         is_champion=aliases.champion == version,
-        champion=aliases.champion,
+        held=[name for name in ("champion", "candidate") if getattr(aliases, name) == version],
         refused=refused,
     )
 

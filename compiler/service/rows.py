@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +14,7 @@ from fastapi import UploadFile
 
 from compiler.errors import DataTooSmall
 from compiler.rehearsal import fields_needed
+from compiler.report.text import one_line
 from compiler.request import BuildRequest, DataPaths
 from compiler.service.errors import RequestInvalid, UploadTooLarge
 from compiler.service.folders import DATA_SUFFIXES
@@ -25,6 +26,7 @@ from programs.loading import blamed_on, load_program
 _CHUNK = 1024 * 1024
 _PREVIEW = 3
 _LONGEST_CELL = 240
+_MOST_NAMES = 8
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -86,9 +88,16 @@ def check_rows(program_name: str, path: Path) -> Checked:
     except DataTooSmall as error:
         return Checked(len(examples), fields, (), [str(error)])
     preview = [{name: _cell(example.get(name)) for name in fields} for example in examples[:_PREVIEW]]
-    return Checked(len(examples), fields, preview, (), parts.notes)
+    return Checked(len(examples), fields, preview, (), [*parts.notes, *_unnamed(examples, fields)])
+
+
+def _unnamed(examples: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> Iterator[str]:
+    """A field of another name is for a metric, or a misspelt one."""
+    others = sorted(set[str]().union(*(example.keys() for example in examples)) - set(fields))
+    if others:
+        shown = ", ".join(map(repr, others[:_MOST_NAMES]))
+        yield f"The program names no field {shown}: check the spelling, unless its metric reads it."
 
 
 def _cell(value: Any) -> str:
-    text = str(getattr(value, "messages", value) if value is not None else "")
-    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL].rstrip()}…"
+    return one_line(getattr(value, "messages", value) or "", _LONGEST_CELL)

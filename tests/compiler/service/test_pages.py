@@ -60,6 +60,7 @@ def test_releases_are_shown_with_scores_intervals_and_a_plot(console: httpx.Clie
         assert f"{version(builds, which)} {alias}" in text(page)
     assert "100.0 % 91.2 to 100.0" in text(page) and "no proven gain" in text(page)
     assert 'aria-label="Score of' in page.text
+    assert re.search(r"The same in numbers .* zero-shot the program as it was written \d+\.\d %", text(page))
 
 
 def test_a_better_release_is_promoted_and_rolled_back(
@@ -67,7 +68,9 @@ def test_a_better_release_is_promoted_and_rolled_back(
 ) -> None:
     plain, worked = version(builds, "plain"), version(builds, "worked")
     promoted = console.post(f"/releases/sums/{worked}/promote")
-    assert f"sums@{worked} is the champion now" in text(promoted) and "one-sided p" in text(promoted)
+    assert f"sums@{worked} is the champion now" in text(promoted) and "(McNemar's exact test)" in text(
+        promoted
+    )
     assert read_aliases(shelf).champion == worked
     assert f"sums@{plain} is the champion again" in text(console.post("/releases/sums/rollback"))
     assert read_aliases(shelf).champion == plain
@@ -108,6 +111,7 @@ def test_what_is_not_there_is_a_page_that_says_so(console: httpx.Client) -> None
     for path in ("/releases/sums/000000000000", "/releases/none/000000000000", "/jobs/none", "/nothing"):
         page = console.get(path)
         assert page.status_code == 404 and "That is not possible" in text(page)
+    assert "There is nothing at '/nothing'." in text(page)
 
 
 def test_a_text_in_a_release_is_no_markup(console: httpx.Client) -> None:
@@ -124,6 +128,13 @@ def test_the_status_shows_jobs_engines_traffic_and_money(console: httpx.Client, 
 
 def test_an_engine_that_is_down_is_told_with_the_reason(client: httpx.Client) -> None:
     assert "default down" in text(client.get("/status"))
+
+
+def test_a_field_that_the_program_does_not_name_is_told(client: httpx.Client, tmp_path: Path) -> None:
+    rows = (tmp_path / "data" / "sums.jsonl").read_bytes()
+    sent = {"file": ("rows.jsonl", rows.replace(b'"answer"', b'"answer": "0", "anwser"', 1))}
+    taken = client.post("/train/rows", data={"program": f"{tmp_path}/programs/sums.py"}, files=sent)
+    assert taken.status_code == 200 and "names no field 'anwser'" in text(taken)
 
 
 def test_rows_are_checked_line_by_line_before_anything_runs(client: httpx.Client, tmp_path: Path) -> None:
