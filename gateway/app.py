@@ -82,7 +82,7 @@ def create_app(
     app.include_router(listing_router(catalog, exposed))
     app.include_router(lmstudio_router(catalog, exposed))
     app.include_router(health_router(catalog, exposed, students, readiness))
-    for router in feedback_routers(parts.traffic, catalog, gateway):
+    for router in feedback_routers(parts.traffic, catalog, gateway, parts.allowance):
         app.include_router(router)
     app.openapi = partial(openapi_with_models, app)  # type: ignore[method-assign]
     for kind, answer in _ANSWERS.items():

@@ -22,9 +22,11 @@ from gateway.limits.counting import Change, Claim, CountersGone, Counting
 from gateway.limits.demand import NOTHING, Demand, Estimates
 from gateway.limits.telling import refusal, standing_headers, too_large
 from gateway.metrics import Metrics
+from gateway.protocol import new_id
 from gateway.visit import Visit
 
 _log = logging.getLogger(__name__)
+_FEEDBACK = "unknown"  # which model it is on is not known before it is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,26 @@ class Allowance:
             self._count(ceiling, model)
             raise told
         return Grant(limits, claims, demand, reserved.at, standing_headers(limits, reserved.standings))
+
+    async def reserve_feedback(self, caller: Caller | None) -> None:
+        """Counts feedback, which asks no model: as often as its key may ask, and beside that.
+
+        Raises RateLimited and LimitsUncounted.
+        """
+        own = self._ceilings("key", caller.id, caller.limits) if caller is not None else ()
+        limits = [it._replace(counter=f"{it.counter}:feedback") for it in own if it.name == "requests"]
+        if not limits:
+            return
+        claims = [it.claim(NOTHING, self._calendar.at(self._now())) for it in limits]
+        try:
+            reserved = await self._counting.reserve(new_id("fb_"), claims)
+        except CountersGone as error:
+            self._run_uncounted(_FEEDBACK, error)
+            return
+        if not reserved.granted:
+            ceiling, told = refusal(limits, claims, reserved.standings, _FEEDBACK)
+            self._count(ceiling, _FEEDBACK)
+            raise told
 
     def finished(self, visit: Visit) -> None:
         grant, errand = visit.grant, visit.errand

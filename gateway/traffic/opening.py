@@ -14,6 +14,7 @@ from gateway.shared import Shared
 from gateway.stores.opening import Stores, is_url
 
 if TYPE_CHECKING:
+    from gateway.limits.allowance import Allowance
     from gateway.traffic.log import TrafficLog
 
 _PATIENCE = 1.0  # seconds in which a worker has written what it answered
@@ -36,7 +37,10 @@ def open_traffic(
 
 
 def feedback_routers(
-    log: TrafficLog | None, catalog: Catalog, gateway: GatewaySettings
+    log: TrafficLog | None,
+    catalog: Catalog,
+    gateway: GatewaySettings,
+    allowance: Allowance | None,
 ) -> Sequence[APIRouter]:
     """The path of feedback, where there is something to give it on."""
     if log is None:
@@ -45,4 +49,4 @@ def feedback_routers(
 
     alone = gateway.workers == 1 and not is_url(gateway.database)
     desk = FeedbackDesk(log, catalog, 0.0 if alone else _PATIENCE)
-    return (feedback_router(desk, gateway.caps.body_bytes),)
+    return (feedback_router(desk, gateway.caps.body_bytes, allowance),)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
@@ -22,15 +23,20 @@ from gateway.traffic.store import Answered, Said
 from programs.json_values import write_json
 from programs.plan import Field
 
+if TYPE_CHECKING:
+    from gateway.limits.allowance import Allowance
+
 _LOOK = 0.1  # seconds between two looks for what another worker has still to write
 
 
-def feedback_router(desk: FeedbackDesk, largest: int) -> APIRouter:
-    """`largest` is how many bytes a body may have."""
+def feedback_router(desk: FeedbackDesk, largest: int, allowance: Allowance | None = None) -> APIRouter:
+    """`largest` is how many bytes a body may have; `allowance` says how often a key may speak."""
     router = APIRouter()
 
     @router.post("/v1/feedback", summary="Say what an answer was worth, or what it should have been")
     async def feedback(request: Request, caller: Admitted) -> Response:
+        if allowance is not None:
+            await allowance.reserve_feedback(caller)
         try:
             data = await read_body(request.receive, largest)
         except ClientGone:

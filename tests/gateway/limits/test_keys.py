@@ -36,6 +36,12 @@ class Asked:
         headers = {"authorization": f"Bearer {key}"}
         return httpx.post(f"{self._url}/v1/chat/completions", json={**BODY, "model": model}, headers=headers)
 
+    def say(self, key: str, response: str) -> httpx.Response:
+        """Feedback on a response."""
+        headers = {"authorization": f"Bearer {key}"}
+        said = {"response_id": response, "score": 1}
+        return httpx.post(f"{self._url}/v1/feedback", json=said, headers=headers)
+
 
 def test_a_key_has_its_limit_over_all_models_and_others_do_not(tmp_path: Path, upstream: Upstream) -> None:
     with asking(tmp_path, upstream, key="--rpm 2") as ask:
@@ -60,3 +66,14 @@ def test_the_shorter_of_two_limits_is_told(tmp_path: Path, upstream: Upstream) -
         told = ask(ask.limited).headers
     assert (told["x-ratelimit-limit-requests"], told["x-ratelimit-remaining-requests"]) == ("5", "4")
     assert told["x-ratelimit-limit-tokens"] == "1000"
+
+
+def test_feedback_comes_as_often_as_its_key_may_ask_and_beside_that(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    with asking(tmp_path, upstream, key="--rpm 2 --traffic") as ask:
+        response = ask(ask.limited).json()["id"]
+        given = [ask.say(ask.limited, response).status_code for _ in range(3)]
+        others = [ask.say(ask.free, response).status_code for _ in range(3)]
+        assert ask(ask.limited).status_code == 200
+    assert given == [200, 200, 429] and others == [404, 404, 404]
