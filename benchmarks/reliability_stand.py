@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -81,7 +80,7 @@ class Stand:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as page:
                 return bool(json.load(page)["students"] == {})
-        except urllib.error.HTTPError:
+        except OSError:  # an answer of 503 among them
             return False
 
     def is_served(self, program: str, version: str) -> bool:
