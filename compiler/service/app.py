@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -83,9 +83,7 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 def _told(request: Request, error: Exception) -> tuple[int, dict[str, Any]]:
     if isinstance(error, RequestValidationError):
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
-        return 422, _body("request_invalid", f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}.")
+        return 422, _body("request_invalid", _first_mistake(error.errors()[0]))
     if isinstance(error, HTTPException):
         method, path = request.method, request.url.path
         code, sentence = {
@@ -98,7 +96,24 @@ def _told(request: Request, error: Exception) -> tuple[int, dict[str, Any]]:
         _log.error("a request failed", exc_info=error)
         return 500, _body("internal_error", "The server failed; its log says why.")
     mistakes = error.mistakes if isinstance(error, DataInvalid) else ()
-    return known[0], _body(known[1], str(error), mistakes)
+    return known[0], _body(known[1], _sentence(str(error)), mistakes)
+
+
+def _first_mistake(found: Mapping[str, Any]) -> str:
+    """In a request's body or its headers, as pydantic found it."""
+    if found["type"] == "json_invalid":
+        return f"The body is not JSON: {found['ctx']['error']}."
+    where = ".".join(str(part) for part in found["loc"] if part != "body")
+    if not where:
+        return "The body has to be a JSON object, sent as application/json."
+    return f"{where}: {found['msg'][0].lower()}{found['msg'][1:]}."
+
+
+def _sentence(told: str) -> str:
+    """With a capital, unless it begins with a name, and a full stop."""
+    first = told.partition(" ")[0]
+    begun = told if "." in first or "_" in first else f"{told[:1].upper()}{told[1:]}"
+    return begun if begun.endswith((".", "!", "?")) else f"{begun}."
 
 
 def _refusal(error: ServiceError) -> Response:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.service.errors import PathRefused
+from programs.errors import ProgramNotFound
+from programs.loading import known_programs
 
 DATA_SUFFIXES = (".jsonl", ".json")
 
@@ -40,9 +42,12 @@ class Folders:
         """A program by its name, or the path of a program file.
 
         Raises:
+            ProgramNotFound: no program is called so.
             PathRefused: a file elsewhere; its code would be run.
         """
         if not given.endswith(".py") and "/" not in given and "\\" not in given:
+            if given not in (known := known_programs()):
+                raise ProgramNotFound(f"no program is called {given!r}: there are {', '.join(known)}")
             return given
         path = _within(given, self.programs, "programs")
         if not path.is_file():

@@ -14,6 +14,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
 from compiler.events import BuildResult
+from compiler.optimizers.table import make_optimizer
 from compiler.request import DEFAULT_OPTIMIZER
 from compiler.service.errors import JobBusy
 from compiler.service.jobs import Standing
@@ -49,11 +50,12 @@ class Asked(BaseModel):
 
 
 def order_of(asked: Asked, office: Office) -> Order:
-    """The order, every path checked.
+    """The order, with every path and every name checked.
 
     Raises:
-        PathRefused, EngineNotFound
+        PathRefused, ProgramNotFound, RequestInvalid, UserMistake
     """
+    make_optimizer(asked.optimizer, asked.arguments)
     folders, students = office.folders, office.students
 
     def rows(given: str | None) -> Path | None:

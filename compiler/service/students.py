@@ -7,7 +7,7 @@ import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from engine.errors import EngineNotFound
+from compiler.service.errors import RequestInvalid
 from engine.local import Student, open_student
 from engine.settings import Settings
 
@@ -33,11 +33,17 @@ class Students:
         """The name, if it is one; an address must be in the configuration, where it has a price and a key.
 
         Raises:
-            EngineNotFound: it is an address.
+            RequestInvalid: it is an address, or no model is called so.
         """
         if name and "://" in name:
-            raise EngineNotFound(
+            raise RequestInvalid(
                 f"A model is named as in the configuration or as provider/model, not by an address: {name!r}."
+            )
+        configured = {*self.names(), *self.teachers(), "default"}
+        if name and "/" not in name and name not in configured:
+            raise RequestInvalid(
+                f"No model is called {name!r}: {', '.join(sorted(configured))} can be named, and hosted ones "
+                "as provider/model."
             )
         return name or None
 

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel
 
-from compiler.optimizers.table import OPTIMIZERS, make_optimizer
+from compiler.optimizers.table import OPTIMIZERS
 from compiler.report.charts import search_progress
 from compiler.request import DEFAULT_OPTIMIZER
 from compiler.service.errors import RequestInvalid
@@ -92,7 +92,6 @@ async def order(office: TheOffice, form: Annotated[OrderForm, Form()]) -> Respon
         data=form.data or None,
         max_usd=_usd(form.ceiling),
     )
-    make_optimizer(asked.optimizer, asked.arguments)
     standing = await office.dispatch.add(order_of(asked, office), "console", estimate=True)
     return RedirectResponse(f"/jobs/{standing.job.id}", 303)
 

@@ -92,7 +92,11 @@ async def test_a_process_is_known_by_its_lock_and_not_by_its_number(tmp_path: Pa
         ({"program": "/etc/passwd.py"}, 400, "path_refused"),
         ({"program": "gsm8k", "data": "../rows.jsonl"}, 400, "path_refused"),
         ({"program": "gsm8k", "save_path": "/tmp"}, 400, "path_refused"),
-        ({"program": "gsm8k", "student": "http://169.254.169.254/"}, 502, "engine_not_found"),
+        ({"program": "none"}, 404, "program_unknown"),
+        ({"program": "--help"}, 404, "program_unknown"),
+        ({"program": "gsm8k", "student": "http://169.254.169.254/"}, 422, "request_invalid"),
+        ({"program": "gsm8k", "teacher": "nobody"}, 422, "request_invalid"),
+        ({"program": "gsm8k", "optimizer": "Magic"}, 422, "user_mistake"),
         ({"program": "gsm8k", "max_usd": -1}, 422, "request_invalid"),
         ({"program": "gsm8k", "budget": 3}, 422, "request_invalid"),
         ({}, 422, "request_invalid"),
@@ -104,14 +108,27 @@ def test_what_is_wrong_with_an_order_is_one_sentence_with_a_code(
     answer = client.post("/api/jobs", json=order)
     body = answer.json()
     assert (answer.status_code, body["status"], body["error"]["code"]) == (status, "error", code)
-    assert body["error"]["message"].strip() and not place.runs
+    assert body["error"]["message"].endswith(".") and not place.runs
 
 
 def test_a_value_is_never_taken_for_an_option(client: httpx.Client, place: Told) -> None:
-    job = client.post("/api/jobs", json={"program": "--help", "optimizer": "--version"}).json()
+    job = client.post("/api/jobs", json={"program": "gsm8k", "student": "--help/--version"}).json()
     until(client, job["id"], lambda job: job["state"] == "running")
-    assert place.runs[0].arguments[-2:] == ["--", "--help"]
-    assert "--optimizer=--version" in place.runs[0].arguments
+    assert place.runs[0].arguments[-2:] == ["--", "gsm8k"]
+    assert "--student=--help/--version" in place.runs[0].arguments
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"{", "The body is not JSON: "),
+        (b"[]", "The body has to be a JSON object"),
+        (b'{"program": 5}', "program: input should be a valid string."),
+    ],
+)
+def test_a_body_that_is_no_order_is_told_in_a_sentence(client: httpx.Client, body: bytes, told: str) -> None:
+    answer = client.post("/api/jobs", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422 and answer.json()["error"]["message"].startswith(told)
 
 
 def test_a_path_that_is_not_there_and_a_method_that_is_not_are_told_alike(client: httpx.Client) -> None:
