@@ -39,7 +39,7 @@ class Changes:
 
     def row(self) -> Row:
         failed, asked = sum(self.failed.values()), sum(self.requests.values())
-        told = ", ".join(f"{number} {what}" for what, number in self.done.items())
+        told = ", ".join(f"{what} {number} times" for what, number in self.done.items())
         return Row(
             what=f"{told} within {asked:,} requests of {_CLIENTS} clients that keep their connections and "
             f"repeat nothing ({_WORKERS} workers, {_ENGINES} engines)",
@@ -133,10 +133,10 @@ def restart_engine(stand: Stand, number: int) -> None:
 
 
 KINDS: dict[str, Callable[[Stand, int], None]] = {
-    "promotions of all programs": promote,
-    "restarts of all workers": restart_workers,
-    "ends of a worker": end_worker,
-    "restarts of an engine": restart_engine,
+    "every program promoted": promote,
+    "all workers replaced": restart_workers,
+    "a worker ended": end_worker,
+    "an engine restarted": restart_engine,
 }
 """In their order, again and again; each is told how many of its kind there were before."""
 

@@ -37,7 +37,7 @@ FUZZED = BadInputs({"headers": 1000}, {"chat": 9000}, {"headers": {"200": 400, "
 
 def test_what_the_first_tenth_adds_is_no_growth() -> None:
     assert (HOUR.growth_mib, round(HOUR.slope_mib, 6)) == (0.0, 0.0)
-    assert "0 errors in 2,500,000 requests; +0.0 MiB" in HOUR.row().lost
+    assert "0 errors in 2,500,000 requests, 0 in the log; +0.0 MiB" in HOUR.row().lost
 
 
 def test_a_leak_is_told_by_its_slope() -> None:
