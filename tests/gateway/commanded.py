@@ -62,7 +62,7 @@ def serving(folder: Path, upstream: Upstream, *flags: str, student: bool = True)
     )
     try:
         served = Served(process, port, metrics_port)
-        wait_until(served.up, 20)
+        wait_until(served.up, 60)
         yield served
     finally:
         process.kill()

@@ -33,7 +33,7 @@ engine = "default"
 @pytest.fixture
 def served(upstream: Upstream, tmp_path: Path) -> Iterator[Served]:
     with serving(tmp_path, upstream, "--workers", "2") as served:
-        wait_until(lambda: len(workers(served)) == 2, 20)
+        wait_until(lambda: len(workers(served)) == 2, 60)
         yield served
 
 
