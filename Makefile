@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CLIENTS := $(VENV)-clients
+RAY := $(VENV)-ray
 NODE_CLIENT := tests/integration/clients/foreign/node
 ARGS ?=
 SHELL := /bin/bash
@@ -49,6 +50,15 @@ $(CLIENTS)/.installed: requirements/clients.txt $(NODE_CLIENT)/package-lock.json
 	@$(CLIENTS)/bin/npm ci --prefix $(NODE_CLIENT) --ignore-scripts --silent
 	@touch $@
 
+.PHONY: ray
+ray: $(RAY)/.installed ## Add Ray, on which a test runs builds, in an environment of its own
+
+$(RAY)/.installed: requirements/ray.txt
+	@[ -x $(RAY)/bin/python ] || $(PYTHON) -m venv $(RAY)
+	@echo "Installing Ray into $(RAY) (about 400 MB) ..."
+	@$(RAY)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/ray.txt
+	@touch $@
+
 .PHONY: demo
 demo: install engine-ready ## Build a release, serve it, ask it; ARGS=--exit stops there
 	@$(BIN)/python deploy/demo/demo.py $(ARGS)
@@ -62,7 +72,7 @@ engine-ready: install
 	@$(BIN)/engine install
 
 .PHONY: test
-test: install engine-ready clients ## Run the unit and the integration tier, the latter on the real engine
+test: install engine-ready clients ray ## Run the unit and the integration tier, the latter on the real engine
 	@for program in chromium curl nginx pg_ctlcluster prometheus redis-server; do command -v $$program >/dev/null || \
 		echo "Left out: tests that need $$program, which is not installed" >&2; done
 	@$(BIN)/python -m pytest -n auto $(ARGS)
@@ -73,7 +83,7 @@ unit: install ## Run the tests that need no engine
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 .PHONY: integration
-integration: install engine-ready clients ## Run the tests on real vLLM with the bundled student
+integration: install engine-ready clients ray ## Run the tests on real vLLM with the bundled student
 	@$(BIN)/python -m pytest -m integration tests/integration $(ARGS)
 
 .PHONY: check
@@ -112,6 +122,7 @@ lock: ## Resolve requirements/*.txt anew (needs `uv` on the PATH)
 	@$(COMPILE) -c requirements/dev.txt -o requirements/base.txt
 	@$(COMPILE) -c requirements/dev.txt --extra stores --extra telemetry -o requirements/gateway.txt
 	@$(RESOLVE) --group clients -o requirements/clients.txt
+	@$(RESOLVE) --group ray -o requirements/ray.txt
 
 RESOLVE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header --no-emit-index-url --no-emit-find-links
@@ -119,4 +130,4 @@ COMPILE = $(RESOLVE) pyproject.toml
 
 .PHONY: clean
 clean: ## Remove the environment and caches; releases and builds stay
-	@rm -rf $(VENV) $(CLIENTS) $(NODE_CLIENT)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(CLIENTS) $(RAY) $(NODE_CLIENT)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
