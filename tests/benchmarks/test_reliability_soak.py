@@ -71,11 +71,11 @@ def test_a_load_that_others_slowed_down_is_told_but_fails_nothing() -> None:
     assert "missed" in "".join(verdict.line() for verdict in slow.verdicts)
 
 
-@pytest.mark.parametrize("source", sources(), ids=lambda source: source.name)
-def test_bad_inputs_are_made_alike_each_time(source: object) -> None:
-    (inputs,) = [it.inputs for it in sources() if it.name == getattr(source, "name", "")]
+def test_bad_inputs_are_made_alike_each_time() -> None:
+    inputs = next(it.inputs for it in sources() if it.name == "headers")
     made = drawn(inputs, 5, turn=3)
     assert len(made) == 5 and made == drawn(inputs, 5, turn=3)
+    assert made != drawn(inputs, 5, turn=4)
 
 
 def test_the_sources_share_a_hundred() -> None:

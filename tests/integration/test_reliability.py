@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import socket
 import threading
 import time
@@ -12,21 +13,28 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.gateway_stand import PASSED
+from benchmarks.kept_connection import Answer as KeptAnswer
+from benchmarks.kept_connection import KeptConnection, post
 from benchmarks.reliability import main
-from benchmarks.reliability_stand import Answer, ask
+from benchmarks.reliability_changes import end_worker, restart_workers
+from benchmarks.reliability_stand import Answer, Stand, ask
 from engine.settings import read_settings
-from tests.gateway.serving import wait_until
+from programs.aliases import move_alias
+from programs.release import read_release
+from tests.gateway.serving import put_release, wait_until
 from tests.integration.conftest import House, free_port, furnish, running
 
 
 def test_little_is_lost_of_little(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["--only", "disconnects", "kills", "faults", "--disconnects", "40", "--kills", "2"])
+    few = ["--disconnects", "40", "--kills", "2", "--requests", "600", "--minutes", "0.05", "--inputs", "300"]
+    code = main(few)
     assert code == PASSED, capsys.readouterr().out
 
 
@@ -88,6 +96,55 @@ def test_nothing_is_left_running_in_vllm_by_clients_that_left(
             shown = page.read().decode()
     assert re.search(r'^gateway_engine_in_flight_calls{engine="local".*} 0.0$', shown, re.MULTILINE)
     assert re.search(r'^gateway_requests_total{.*status="499"}', shown, re.MULTILINE)
+
+
+def another_release(releases: Path, version: str) -> str:
+    """The same program once more, with room for one token more; gives its version."""
+    release = read_release(releases / "arithmetic" / version)
+    assert release.plan is not None
+    sampling = replace(release.sampling, max_tokens=release.sampling.max_tokens + 1)
+    plan = replace(release.plan, sampling=sampling)
+    return put_release(releases, plan, release.identity.fingerprint, alias=None)
+
+
+async def ask_on(port: int, over: asyncio.Event, number: int) -> list[KeptAnswer]:
+    """What one client is answered on a connection that it keeps, as long as the server does."""
+    question = f"Anna has {number} apples. She buys 4 more. How many apples has she?"
+    chat = {"model": "arithmetic", "messages": [{"role": "user", "content": question}]}
+    message = post("/v1/chat/completions", {**chat, "stream": number % 2 == 0})
+    connection, answers = KeptConnection(port), list[KeptAnswer]()
+    while not over.is_set():
+        answers.append(await connection.ask(message))
+    connection.close()
+    return answers
+
+
+async def test_promotions_and_new_workers_cost_no_request_before_vllm(
+    house: House, built: str, engine_url: str, tmp_path: Path
+) -> None:
+    assert built
+    one = furnish(tmp_path, engine_url)
+    releases = tmp_path / "releases"
+    shutil.copytree(house.folder / "releases" / "arithmetic", releases / "arithmetic")
+    first = one.alias("arithmetic", "champion")
+    second = another_release(releases, first)
+    port, over = port_of(one), asyncio.Event()
+    with running(["gateway", "serve", "--workers", "2"], tmp_path, f"{one.gateway}/readyz", 60) as served:
+        stand = Stand(tmp_path, port, 0, [], served)
+        asking = [asyncio.create_task(ask_on(port, over, number)) for number in range(4)]
+        for change in (
+            lambda: move_alias(releases / "arithmetic", "champion", second, "it is newer"),
+            lambda: wait_until(lambda: stand.is_served("arithmetic", second), 30),
+            lambda: restart_workers(stand, 0),
+            lambda: move_alias(releases / "arithmetic", "champion", first, "it was better"),
+            lambda: end_worker(stand, 0),
+            lambda: wait_until(lambda: stand.is_served("arithmetic", first), 30),
+        ):
+            await asyncio.to_thread(change)
+        over.set()
+        answers = [answer for answers in await asyncio.gather(*asking) for answer in answers]
+    assert len(answers) > 20
+    assert [answer for answer in answers if answer.status != 200 or not answer.whole] == []
 
 
 def test_a_vllm_that_is_killed_under_load_is_not_missed(
