@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from selectors import EVENT_READ, DefaultSelector
 from threading import Thread
 from wsgiref.simple_server import WSGIRequestHandler
 
@@ -18,11 +19,13 @@ class MetricsPort(ThreadingWSGIServer):
     It sleeps until somebody comes; `serve_forever` would look twice a second whether it is over.
     """
 
+    timeout = 0  # of a request that was announced and is not there after all
+
     def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Silent)
         self.set_app(make_wsgi_app(registry))
-        self._over = False
+        self._woken, self._waker = socket.socketpair()
 
     @contextmanager
     def serving(self) -> Iterator[int]:
@@ -32,16 +35,17 @@ class MetricsPort(ThreadingWSGIServer):
         try:
             yield self.server_port
         finally:
-            self._over = True
-            # Whoever comes wakes it; if nobody can, the thread ends with the process.
-            with suppress(OSError):
-                socket.create_connection(self.socket.getsockname()[:2], timeout=1).close()
+            self._waker.close()
             thread.join(timeout=5)
+            self._woken.close()
             self.server_close()
 
     def _serve(self) -> None:
-        while not self._over:
-            self.handle_request()
+        with DefaultSelector() as selector:
+            for waited_for in (self.socket, self._woken):
+                selector.register(waited_for, EVENT_READ)
+            while all(key.fileobj is self.socket for key, _ in selector.select()):
+                self.handle_request()
 
 
 class _Silent(WSGIRequestHandler):

@@ -62,7 +62,7 @@ def test_t01_t19_starting_and_answering_reaches_the_engine_and_nobody_else(
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=tmp_path, env=surroundings(), stderr=subprocess.PIPE) as process:
         try:
-            wait_until(lambda: _status(port) == 200, 20)
+            wait_until(lambda: _status(port) == 200, 60)
             reply = httpx.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=ASK)
         finally:
             process.terminate()

@@ -63,7 +63,7 @@ def test_t12_no_secret_is_in_anything_that_a_gateway_says_or_leaves(
         log = (tmp_path / "log").open("wb")
         with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log) as process:
             try:
-                wait_until(lambda: _ready(port), 20)
+                wait_until(lambda: _ready(port), 60)
                 said = _drive(
                     f"http://127.0.0.1:{port}", upstream, [key, rotated, boss, f"{key}x", f"{boss} {key}"]
                 )
