@@ -6,6 +6,7 @@ has to be replaced for it. Tests marked `live` call an endpoint elsewhere; for t
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import re
@@ -66,6 +67,16 @@ def pytest_configure(config: pytest.Config) -> None:
     # Whose machine this is must not decide what a test means; nor should a test have a real key.
     for name in (*FAMILIAR, *(name for names in KEY_VARIABLES.values() for name in names)):
         os.environ.pop(name, None)
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # What was imported stays to the end; looking again and again whether it may go takes a tenth of the time.
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
