@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from deploy.student.model import Shape, Student, as_llama, llama_config
 from deploy.student.muon import orthogonalise
@@ -20,6 +19,8 @@ def wide_awake() -> Student:
 
 
 def test_llama_with_the_exported_weights_has_the_same_loss() -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM  # a second, which only this test needs
+
     student = wide_awake()
     ids = torch.randint(64, (1, 20))
     llama = LlamaForCausalLM(LlamaConfig(**llama_config(TINY)))

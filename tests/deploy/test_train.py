@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer, LlamaForCausalLM
 
 from deploy.student import tokenizer as pieces
 from deploy.student import train
@@ -25,6 +25,13 @@ def rows() -> Rows:
 
 def trainer(rows: Rows) -> Trainer:
     return Trainer(Shape(len(rows.tokenizer), width=32, layers=1, heads=2, hidden=32), Run(row=1024))
+
+
+def opened(folder: Path) -> tuple[Any, Any]:
+    """The student in a folder and its tokenizer, by the class for its form: importing that takes a second."""
+    from transformers import AutoTokenizer, LlamaForCausalLM
+
+    return LlamaForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
 
 
 def test_loss_falls_within_a_few_steps(rows: Rows) -> None:
@@ -59,7 +66,7 @@ def test_an_export_loads_in_transformers(rows: Rows, tmp_path: Path) -> None:
     small = trainer(rows)
     small.train(rows.at(0), 1.0)
     small.export(rows.tokenizer, tmp_path)
-    llama, tokenizer = LlamaForCausalLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    llama, tokenizer = opened(tmp_path)
     assert llama.lm_head.weight is llama.model.embed_tokens.weight
     assert tokenizer.get_vocab() == rows.tokenizer.get_vocab()
     assert tokenizer.chat_template == pieces.CHAT_TEMPLATE
@@ -80,14 +87,14 @@ def test_the_rate_falls_only_at_the_end_of_the_budget() -> None:
 
 def test_the_shipped_student_is_a_llama_of_the_declared_shape() -> None:
     config = json.loads((STUDENT / "config.json").read_text(encoding="utf-8"))
-    llama, tokenizer = LlamaForCausalLM.from_pretrained(STUDENT), AutoTokenizer.from_pretrained(STUDENT)
+    llama, tokenizer = opened(STUDENT)
     assert config["max_position_embeddings"] == 8192
     assert llama.config.vocab_size == len(tokenizer) == config["vocab_size"]
     assert sum(p.numel() for p in llama.parameters()) < 15_000_000
 
 
 def test_the_shipped_student_keeps_dspys_format() -> None:
-    llama, tokenizer = LlamaForCausalLM.from_pretrained(STUDENT), AutoTokenizer.from_pretrained(STUDENT)
+    llama, tokenizer = opened(STUDENT)
     prompts = Corpus().prompts["order_entry"]
     request = prompts.turn(
         {"message": "Hello, this is Anna. Please send 12 lamps."}, {"line": ""}, asked=True

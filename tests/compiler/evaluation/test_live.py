@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from compiler.evaluation.live import Line, LiveComparison, Side, Times
 from programs.proportions import Counted
@@ -32,6 +31,8 @@ def line(found: LiveComparison, what: str) -> Line:
 
 
 def test_shares_have_both_intervals_and_fishers_p() -> None:
+    from scipy import stats  # half a second, which no other test needs
+
     found = line(LiveComparison(side("a", 400, errors=4), side("b", 100, errors=8)), "errors")
     assert found.a is not None and found.a == pytest.approx((0.01, 0.0039, 0.0254), abs=1e-4)
     assert found.difference is not None and 0.02 < found.difference.low < 0.07 < found.difference.high < 0.15
@@ -39,6 +40,8 @@ def test_shares_have_both_intervals_and_fishers_p() -> None:
 
 
 def test_times_one_by_one_are_tested_as_scipy_does() -> None:
+    from scipy import stats
+
     rng = np.random.default_rng(1)
     a, b = (rng.lognormal(mean, 0.5, n).round(1) for mean, n in ((0, 300), (0.2, 80)))
     found = LiveComparison(
