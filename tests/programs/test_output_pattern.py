@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -50,13 +51,18 @@ def written(outputs: list[Field], values: list[Any]) -> str:
     return "\n\n".join([*parts, "[[ ## completed ## ]]\n"])
 
 
+@cache
+def matching(pattern: str) -> st.SearchStrategy[str]:
+    """Made once: a pattern is analysed when the first text is drawn."""
+    return st.from_regex(pattern, fullmatch=True)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None)
 @given(data=st.data())
 def test_whatever_matches_is_read(kind: FieldType, data: st.DataObject) -> None:
     outputs = [field("first", kind), field("second", "str"), field("third", kind)]
-    pattern = output_pattern(outputs)
-    text = data.draw(st.from_regex(pattern, fullmatch=True))
+    text = data.draw(matching(output_pattern(outputs)))
     assert read(outputs, text).keys() == {"first", "second", "third"}
 
 
@@ -142,7 +148,7 @@ def test_calls_of_the_tools_on_offer_match_and_are_read_back(calls: list[Call]) 
 @given(data=st.data())
 def test_whatever_matches_is_read_as_calls_on_offer(data: st.DataObject) -> None:
     offer = Offer(OFFER.tools[1:], fewest=1, most=1)
-    reply = data.draw(st.from_regex(output_pattern(CALLING, offer), fullmatch=True))
+    reply = data.draw(matching(output_pattern(CALLING, offer)))
     assert [call["name"] for call in read(CALLING, reply)["calls"]["tool_calls"]] == ["c"]
 
 
