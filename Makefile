@@ -28,7 +28,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) can't make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	@echo "Installing into $(VENV) (about 1 GB; a minute or two after downloads) ..."
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -71,16 +71,20 @@ serve: install engine-ready ## Serve ./releases as OpenAI models; ARGS go to `ga
 engine-ready: install
 	@$(BIN)/engine install
 
+# More workers than cores, because tests wait for processes and for time to pass; files in a row share what they import.
+WORKERS ?= $(shell expr 2 + $$(getconf _NPROCESSORS_ONLN))
+UNIT = -n $(WORKERS) --dist worksteal --ignore tests/integration --ignore tests/live --ignore tests/soak
+
 .PHONY: test
 test: install engine-ready clients ray ## Run the unit and the integration tier, the latter on the real engine
 	@for program in chromium curl nginx pg_ctlcluster prometheus redis-server; do command -v $$program >/dev/null || \
 		echo "Left out: tests that need $$program, which is not installed" >&2; done
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest $(UNIT) $(ARGS)
 	@$(BIN)/python -m pytest -m integration tests/integration $(ARGS)
 
 .PHONY: unit
 unit: install ## Run the tests that need no engine
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest $(UNIT) $(ARGS)
 
 .PHONY: integration
 integration: install engine-ready clients ray ## Run the tests on real vLLM with the bundled student
