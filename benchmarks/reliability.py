@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from benchmarks.gateway_stand import ROOT, STOPPED, exit_code
 from benchmarks.reliability_changes import changes
@@ -43,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     rows = kept_rows()
     try:
-        measured = {name: ROWS[name](options) for name in ROWS if name in options.only}
+        measured = {
+            name: replace(ROWS[name](options), remark=options.remark) for name in ROWS if name in options.only
+        }
         print(table(measured.values()))
         verdicts = [verdict for row in measured.values() for verdict in row.verdicts]
         print("\n".join(verdict.line() for verdict in verdicts))
@@ -72,6 +75,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--requests", type=int, default=100_000, help="while releases, workers and engines are exchanged")
     add("--minutes", type=float, default=60.0, help="of mixed load")
     add("--inputs", type=int, default=200_000, help="bad inputs")
+    add("--remark", default="", help="what one should know of the machine meanwhile")
     add("--save", action="store_true", help="write the result and the table of the page")
     return parser.parse_args(argv)
 

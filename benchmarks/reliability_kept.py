@@ -19,13 +19,17 @@ NAME = "reliability"
 
 @dataclass(frozen=True)
 class Row:
-    """What happens and what is lost, in words, and the numbers behind them; `details` go below the table."""
+    """What happens and what is lost, in words, and the numbers behind them; `details` go below the table.
+
+    `remark` is what one should know of the machine at that time.
+    """
 
     what: str
     lost: str
     numbers: Mapping[str, Any] | Sequence[Any]
     verdicts: Sequence[Verdict]
     details: str = ""
+    remark: str = ""
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     machine: Mapping[str, Any] = field(default_factory=machine)
 
@@ -53,5 +57,9 @@ def table(rows: Iterable[Row]) -> str:
     """Markdown, for the page and for the eye."""
     shown = list(rows)
     lines = ["| What happens | What is lost | Measured |", "|---|---|---|"]
-    lines += [f"| {row.what} | {row.lost} | {row.date[:10]} |" for row in shown]
+    lines += [f"| {row.what} | {row.lost} | {_measured(row)} |" for row in shown]
     return "\n".join([*lines, *(f"\n{row.details}" for row in shown if row.details)]) + "\n"
+
+
+def _measured(row: Row) -> str:
+    return f"{row.date[:10]}, {row.remark}" if row.remark else row.date[:10]

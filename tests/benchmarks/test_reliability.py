@@ -53,10 +53,11 @@ def test_the_table_tells_each_fault_and_what_was_lost() -> None:
 def test_a_row_is_kept_with_its_own_date_and_machine(tmp_path: Path) -> None:
     assert kept_rows(tmp_path) == {}
     old = replace(LEFT.row(), date="2026-01-02T03:04:05+00:00", machine={"cpu": "a slow one"})
-    new = KILLED.row()
+    new = replace(KILLED.row(), remark="others were at work")
     keep({"disconnects": old, "kills": new}, tmp_path)
     assert kept_rows(tmp_path) == {"disconnects": old, "kills": new}
-    assert "| 2026-01-02 |" in table(kept_rows(tmp_path).values())
+    shown = table(kept_rows(tmp_path).values())
+    assert "| 2026-01-02 |" in shown and ", others were at work |" in shown
 
 
 def test_an_answer_is_read_for_its_error_and_for_whether_it_had_begun() -> None:
