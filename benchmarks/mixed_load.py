@@ -121,7 +121,8 @@ class Seen:
 def what_is_wrong(kind: Kind, number: int, answer: Answer) -> str:
     """Why the answer is not as it must be; nothing where it is."""
     if kind.leaves:
-        return "" if answer.status in (0, 200) else f"status {answer.status}"
+        right = (200,) if kind.leaves == "reading" else (0, 200)
+        return "" if answer.status in right else f"status {answer.status}"
     if answer.status != kind.status:
         return f"status {answer.status}"
     if not answer.whole:

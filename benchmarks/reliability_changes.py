@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import signal
 from collections import Counter
@@ -150,6 +149,6 @@ def _until_always(holds: Callable[[], bool], otherwise: str) -> None:
 def _row_of(holds: Callable[[], bool]) -> Iterator[int]:
     """How often in a row it held."""
     row = 0
-    for _ in itertools.count():
+    while True:
         row = row + 1 if holds() else 0
         yield row

@@ -37,6 +37,12 @@ def test_an_answer_must_be_whole_and_ones_own(answer: Answer, wrong: str) -> Non
     assert what_is_wrong(STREAM, 7, answer) == wrong
 
 
+def test_who_leaves_while_reading_has_read_something() -> None:
+    nothing, waiting = Answer(0, b"", whole=False), Kind("left", 1, [], leaves="waiting")
+    assert what_is_wrong(waiting, 7, nothing) == ""
+    assert what_is_wrong(waiting._replace(leaves="reading"), 7, nothing) == "status 0"
+
+
 def test_what_was_seen_comes_back_from_another_process() -> None:
     seen = Seen()
     for seconds in (0.01, 0.01, 0.01, 3.0):
