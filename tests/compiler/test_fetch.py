@@ -75,7 +75,7 @@ def mirror(tmp_path: Path) -> Iterator[tuple[str, dict[str, Source]]]:
         sources[name] = replace(source, files={file: git_id(data) for file, data in files.items()})
     handler = functools.partial(Publisher, directory=str(tmp_path / "www"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}", sources
         server.shutdown()
