@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +99,9 @@ def make_report(evidence: Evidence) -> str:
         raise ReportUnavailable(f"the evidence can't be drawn: {type(error).__name__}: {error}") from error
 
 
+@cache
 def _template() -> jinja2.Template:
+    """Compiled once: a study or a server makes many reports."""
     import jinja2
 
     pages = jinja2.Environment(
