@@ -106,6 +106,9 @@ class Told:
         self.interrupted.append(folder)
         self.end(folder, 130, "Interrupted; no release was written.")
 
+    async def why_ended(self, folder: Path, name: str | None) -> str | None:
+        return None
+
     def tell(self, folder: Path, *events: Event | RunBegan | RunEnded) -> None:
         if self.mute:
             return
