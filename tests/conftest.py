@@ -11,7 +11,7 @@ import ipaddress
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -69,14 +69,15 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
 
 
-def pytest_collection(session: pytest.Session) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     gc.disable()
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    # What was imported stays to the end; looking again and again whether it may go takes a tenth of the time.
-    gc.freeze()
-    gc.enable()
+    try:
+        return (yield)
+    finally:
+        # What was imported stays to the end; looking each time whether it may go takes a tenth of the time.
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
