@@ -135,7 +135,9 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for this class only"
     path = request.scope["path"][:80]
-    text = f"{request.method} {path!r}: {error.detail}; the page /docs lists the paths of this gateway."
+    page = request.app.docs_url
+    listed = f"; the page {page} lists the paths of this gateway" if page else ""
+    text = f"{request.method} {path!r}: {error.detail}{listed}."
     answer = await _answer_error(request, RouteUnknown(text, error.status_code))
     # With 405 come the methods that the path has.
     answer.headers.update(error.headers or {})

@@ -86,6 +86,12 @@ def test_the_models_port_knows_no_keys(office: Office) -> None:
     assert httpx.post(f"{office.gateway.url}/keys", json={"name": "x"}, headers=headers).status_code == 404
 
 
+def test_a_path_that_is_not_there_names_no_page_that_is_not_there_either(office: Office) -> None:
+    here, there = office.admin.get("/models"), httpx.get(f"{office.gateway.url}/models")
+    assert here.status_code == there.status_code == 404
+    assert "/docs" in there.text and "/docs" not in here.text
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [
