@@ -50,7 +50,7 @@ class Settling:
         self._waiting: deque[_Item] = deque(maxlen=_MOST_WAITING)
         self._seats: dict[str, list[Claim]] = {}
         self._wake = asyncio.Event()
-        self._forgets = False
+        self._forgotten = 0
         self._writer: asyncio.Task[None] | None = None
 
     def hold(self, id: str, claims: Sequence[Claim]) -> None:
@@ -62,13 +62,10 @@ class Settling:
 
     def add(self, id: str, changes: Sequence[Change]) -> None:
         self._seats.pop(id, None)
-        if len(self._waiting) + len(changes) > _MOST_WAITING and not self._forgets:
-            self._forgets = True
-            _log.error("Redis is gone for too long: the oldest of what is to be settled is forgotten")
         for change in changes:
             claim = change.claim
             arguments = (claim.kind, claim.limit, change.amount, change.since, claim.ends, id)
-            self._waiting.append(_Item(key_of(claim), arguments))
+            self._wait(_Item(key_of(claim), arguments))
         self._start()
         self._wake.set()
 
@@ -94,8 +91,15 @@ class Settling:
             async with asyncio.timeout(_LAST_TRY):
                 await self.write()
         except (RedisError, OSError, TimeoutError) as error:
-            unwritten = len(self._sending) + len(self._waiting)
+            unwritten = len(self._sending) + len(self._waiting) + self._forgotten
             _log.error("%d changes of limits were not written: %r", unwritten, error)
+
+    def _wait(self, item: _Item) -> None:
+        if len(self._waiting) == _MOST_WAITING:
+            if not self._forgotten:
+                _log.error("Redis is gone for too long: the oldest of what is to be settled is forgotten")
+            self._forgotten += 1
+        self._waiting.append(item)
 
     def _start(self) -> None:
         if self._writer is None:
@@ -120,14 +124,16 @@ class Settling:
                 await asyncio.sleep(PAUSE)
                 continue
             if gone:
-                _log.warning("Redis is back, what was to be settled is written")
-                self._forgets = False
+                but = f" but for {self._forgotten} changes that are forgotten" if self._forgotten else ""
+                _log.warning("Redis is back, what was to be settled is written%s", but)
+                self._forgotten = 0
             gone = False
 
     def _renew(self) -> None:
         """Keeps the seats of requests that still run."""
         for id, seats in self._seats.items():
-            self._waiting += [_Item(key_of(seat), ("hold", seat.limit, 0, 0, 0, id)) for seat in seats]
+            for seat in seats:
+                self._wait(_Item(key_of(seat), ("hold", seat.limit, 0, 0, 0, id)))
 
 
 def key_of(claim: Claim) -> str:
