@@ -18,7 +18,7 @@ from gateway.errand import Errand
 from gateway.errors import Header, LimitsUncounted, PriceUnknown
 from gateway.limits.calendar import Calendar, Today
 from gateway.limits.ceilings import Ceiling, ceilings
-from gateway.limits.counting import Change, Claim, CountersGone, Counting
+from gateway.limits.counting import Change, Claim, CountersGone, Counting, Reservation
 from gateway.limits.demand import NOTHING, Demand, Estimates
 from gateway.limits.telling import refusal, standing_headers, too_large
 from gateway.metrics import Metrics
@@ -85,15 +85,9 @@ class Allowance:
         today = self._calendar.at(self._now())
         claims = self._claims(limits, demand, today, model)
         errand.account.student.budgeted = any(claim.kind == "budget" for claim in claims)
-        try:
-            reserved = await self._counting.reserve(errand.id, claims)
-        except CountersGone as error:
-            self._run_uncounted(model, error)
+        reserved = await self._reserved(errand.id, limits, claims, model)
+        if reserved is None:
             return Grant(limits, [limit.claim(NOTHING, today) for limit in limits], NOTHING, self._now())
-        if not reserved.granted:
-            ceiling, told = refusal(limits, claims, reserved.standings, model)
-            self._count(ceiling, model)
-            raise told
         return Grant(limits, claims, demand, reserved.at, standing_headers(limits, reserved.standings))
 
     async def reserve_feedback(self, caller: Caller | None) -> None:
@@ -106,15 +100,7 @@ class Allowance:
         if not limits:
             return
         claims = [it.claim(NOTHING, self._calendar.at(self._now())) for it in limits]
-        try:
-            reserved = await self._counting.reserve(new_id("fb_"), claims)
-        except CountersGone as error:
-            self._run_uncounted(_FEEDBACK, error)
-            return
-        if not reserved.granted:
-            ceiling, told = refusal(limits, claims, reserved.standings, _FEEDBACK)
-            self._count(ceiling, _FEEDBACK)
-            raise told
+        await self._reserved(new_id("fb_"), limits, claims, _FEEDBACK)
 
     def finished(self, visit: Visit) -> None:
         grant, errand = visit.grant, visit.errand
@@ -141,6 +127,21 @@ class Allowance:
 
     async def close(self) -> None:
         await self._counting.close()
+
+    async def _reserved(
+        self, id: str, limits: Sequence[Ceiling], claims: Sequence[Claim], model: str
+    ) -> Reservation | None:
+        """What is granted; None of what can't be counted and is to run all the same."""
+        try:
+            reserved = await self._counting.reserve(id, claims)
+        except CountersGone as error:
+            self._run_uncounted(model, error)
+            return None
+        if not reserved.granted:
+            ceiling, told = refusal(limits, claims, reserved.standings, model)
+            self._count(ceiling, model)
+            raise told
+        return reserved
 
     def _limits(self, caller: Caller | None, model: str) -> tuple[Ceiling, ...]:
         quota = self._quotas.get(model) or self._quotas.get(EVERY_MODEL)
