@@ -138,20 +138,18 @@ class Top(_Table):
 def validated(sources: Sources) -> Top:
     """The settings as typed values. Raises SettingsInvalid with every mistake there is."""
     values = _with_url_as_student(sources.values)
+    errors: list[ErrorDetails] = []
     try:
         top = Top.model_validate(values)
     except ValidationError as exc:
-        wrong = [error["loc"] for error in exc.errors()]
-        rest = Top.model_validate(sound(values, wrong))
+        errors = exc.errors()
+        top = Top.model_validate(sound(values, [error["loc"] for error in errors]))
+    wrong = [error["loc"] for error in errors]
+    mistakes = [_sentence(error) for error in errors]
+    for sections, check in _CHECKS:
         # What a check reads may be wrong itself, and what it then said would follow from that alone.
-        further = [
-            mistake
-            for sections, check in _CHECKS
-            if all(is_sound(section, wrong) for section in sections.split())
-            for mistake in check(rest, sources)
-        ]
-        raise SettingsInvalid([*map(_sentence, exc.errors()), *further]) from None
-    mistakes = [mistake for _, check in _CHECKS for mistake in check(top, sources)]
+        if all(is_sound(section, wrong) for section in sections.split()):
+            mistakes += check(top, sources)
     if mistakes:
         raise SettingsInvalid(mistakes)
     return top
