@@ -1,5 +1,5 @@
-"""A request for an engine's own model: the body goes out as it is but for the model's name, the reply comes
-back as it is.
+"""A request for an engine's own model: the body goes out and the reply comes back as they are, but for the
+model's name there, a key's salt, and the counts that a stream is asked for on the gateway's behalf.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ class RawRequests:
         model = await self._models.find(body["model"])
         salt = salt_of(visit.caller, model.served) if self._salt else {}
         counted, hides_usage = with_counts(body)
-        changed = bool(salt) or counted is not body
+        changed = bool(salt) or hides_usage
 
         def written(name: str) -> bytes:
             same = name == model.name and not changed
