@@ -7,8 +7,7 @@ request of a release uses children that were bound when the release was loaded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,8 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from gateway.errors import StartFailed
-from gateway.metrics_port import MetricsPort
+from gateway.metrics_port import MetricsThread
 
 if TYPE_CHECKING:
     from gateway.accounting.cost import MeteredStudent
@@ -112,15 +110,9 @@ class Metrics:
     def text(self) -> str:
         return generate_latest(self.registry()).decode()
 
-    @contextmanager
-    def listener(self, host: str, port: int) -> Iterator[int]:
-        """Serves /metrics on its own port and thread, so that a busy loop is still seen; gives the port."""
-        try:
-            opened = MetricsPort(host, port, self.registry())
-        except OSError as error:
-            raise StartFailed(port_taken(host, port, error)) from error
-        with opened.serving() as port:
-            yield port
+    def listener(self, host: str, port: int) -> AbstractContextManager[int]:
+        """Serves /metrics on its own port and thread; gives the port. Raises StartFailed."""
+        return MetricsThread(host, port, self.registry()).serving()
 
     def counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         """One of these, or one that a part of the gateway brings along where it is configured."""
@@ -204,7 +196,3 @@ class ReleaseMetrics:
 
     def count_mismatch(self, kind: str) -> None:
         self._metrics.student_mismatches.labels(*self._labels, kind).inc()
-
-
-def port_taken(host: str, port: int, error: OSError) -> str:
-    return f"Can't serve metrics on {host}:{port}: {error.strerror}; --metrics-port names another port."

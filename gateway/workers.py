@@ -21,14 +21,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import NoReturn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-
-from prometheus_client import make_wsgi_app
 
 from engine.errors import SettingsInvalid
-from gateway.errors import StartFailed
 from gateway.estate import settle_estate
-from gateway.metrics import Metrics, port_taken
+from gateway.metrics import Metrics
+from gateway.metrics_port import MetricsPort, Silent
 from gateway.post import RELIEVED, Job, News, Post, new_line
 from gateway.shared import Shared
 from gateway.terminal import Terminal
@@ -84,7 +81,9 @@ class Foreman:
         Raises:
             StartFailed: the port of the metrics is taken.
         """
-        with _metrics_server(self._shared, metrics_host, metrics_port) as metrics:
+        registry = Metrics(self._shared.folder).registry()
+        with MetricsPort(metrics_host, metrics_port, registry, _Brief) as metrics:
+            metrics.timeout = _LOOK
             signal.signal(signal.SIGTERM, self._pass_on)
             signal.signal(signal.SIGINT, self._pass_on)
             signal.signal(signal.SIGHUP, self._hang_up)
@@ -271,22 +270,5 @@ def _exit_code(status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-class _Quiet(WSGIRequestHandler):
+class _Brief(Silent):
     timeout = 5  # seconds; one slow client would keep the foreman from his work
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Scrapes are no news."""
-
-
-class _OnIPv6(WSGIServer):
-    address_family = socket.AF_INET6
-
-
-def _metrics_server(shared: Shared, host: str, port: int) -> WSGIServer:
-    app = make_wsgi_app(Metrics(shared.folder).registry())
-    try:
-        server = make_server(host, port, app, _OnIPv6 if ":" in host else WSGIServer, _Quiet)
-    except OSError as error:
-        raise StartFailed(port_taken(host, port, error)) from error
-    server.timeout = _LOOK
-    return server
