@@ -7,6 +7,7 @@ test instead of getting its parent's meaning unseen.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import ssl
@@ -74,6 +75,8 @@ _GONE_WORDS = ("model has crashed", "model is unloaded", "model unloaded")
 
 
 _STATUS = re.compile("[0-9]{3}")
+_ERRNO = re.compile(r"\[Errno ([0-9]+)\]")
+_UNRESOLVED = re.compile(r"\[Errno -[0-9]+\] ")  # of a name of a host; the words follow
 
 _LONGEST_RETRY = 24 * 3600.0  # seconds that an engine may tell a client to stay away
 
@@ -91,10 +94,17 @@ def from_transport(exc: BaseException, url: str) -> EngineError:
     kind = next(
         (FROM_TRANSPORT[base] for base in type(exc).__mro__ if base in FROM_TRANSPORT), EngineUnreachable
     )
-    detail = str(exc).strip() or type(exc).__name__
+    detail = _in_words(exc)
     if kind is EngineReplyInvalid:
         return EngineReplyInvalid(f"The engine at {url} did not answer as an HTTP server should: {detail}.")
     return EngineUnreachable(f"The engine at {url} can't be reached: {detail}.")
+
+
+def _in_words(exc: BaseException) -> str:
+    """As the system names it, once for all addresses of a host: asyncio tells a number and each address."""
+    said = str(exc).strip()
+    names = dict.fromkeys(os.strerror(int(number)) for number in _ERRNO.findall(said))
+    return ", ".join(names) or _UNRESOLVED.sub("", said) or type(exc).__name__
 
 
 def from_status(status: int, headers: Mapping[str, str], body: object, url: str) -> EngineError:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+from errno import ECONNREFUSED as REFUSED
+from errno import ENETUNREACH as UNROUTED
 from http import HTTPStatus
 
 import httptools
@@ -36,6 +39,29 @@ def test_what_breaks_below_http_is_unreachable_and_may_be_tried_again(error: Exc
     found = from_transport(error, "http://engine")
     assert isinstance(found, EngineUnreachable) and found.retryable
     assert "http://engine can't be reached: " in str(found)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConnectionRefusedError(REFUSED, "Connect call failed ('127.0.0.1', 9)"), "Connection refused"),
+        (
+            OSError(f"Multiple exceptions: [Errno {REFUSED}] of one, [Errno {REFUSED}] of two"),
+            "Connection refused",
+        ),
+        (
+            OSError(f"[Errno {UNROUTED}] of one, [Errno {REFUSED}] of two"),
+            "Network is unreachable, Connection refused",
+        ),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (ConnectionResetError(), "ConnectionResetError"),
+    ],
+)
+def test_what_the_system_says_is_told_in_words_and_not_by_number(error: Exception, told: str) -> None:
+    assert (
+        str(from_transport(error, "http://engine"))
+        == f"The engine at http://engine can't be reached: {told}."
+    )
 
 
 @pytest.mark.parametrize("status", [status for status in HTTPStatus if status >= 300])

@@ -118,7 +118,8 @@ def test_each_side_says_by_itself_that_its_engine_is_gone(
     with serving(tmp_path, furnish(tmp_path), Told()) as client:
         ended = parts(ask(client, question))
     for place in ("plain", "compiled"):
-        assert "http://127.0.0.1:9" in text(ended[place]["html"])
+        told = "The engine at http://127.0.0.1:9 can't be reached: Connection refused."
+        assert told in text(ended[place]["html"])
     assert ended["kept"]["html"].count("{}") == 1
 
 
