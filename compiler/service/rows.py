@@ -100,4 +100,4 @@ def _unnamed(examples: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> It
 
 
 def _cell(value: Any) -> str:
-    return one_line(getattr(value, "messages", value) or "", _LONGEST_CELL)
+    return one_line(getattr(value, "messages", value), _LONGEST_CELL)

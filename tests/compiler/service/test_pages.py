@@ -151,6 +151,15 @@ def test_rows_are_checked_line_by_line_before_anything_runs(client: httpx.Client
     assert few.status_code == 422
 
 
+def test_a_zero_among_the_first_rows_is_shown(client: httpx.Client, tmp_path: Path) -> None:
+    program = tmp_path / "programs" / "sums.py"
+    program.write_text(program.read_text().replace("-> answer", "-> answer: int"))
+    rows = "".join(f'{{"question": "What is {n} - {n}?", "answer": 0}}\n' for n in range(60))
+    sent = {"file": ("zeros.jsonl", rows.encode())}
+    taken = client.post("/train/rows", data={"program": str(program)}, files=sent)
+    assert "What is 0 - 0? 0 What is 1 - 1? 0" in text(taken)
+
+
 @pytest.mark.parametrize("name", ["rows.csv", "../../evil.py", "", "rows"])
 def test_a_file_that_is_no_rows_by_its_name_is_not_kept(
     client: httpx.Client, tmp_path: Path, name: str
