@@ -90,9 +90,9 @@ class RayCluster:
         if told is None:
             return "The Ray cluster knows nothing of the build any more; it can be resumed."
         message, _, log = str(told.get("message")).partition(", last available logs")
+        said = message.partition("\n")[0]
         lines = [line for line in log.splitlines()[1:] if not line.startswith("Running entrypoint")]
-        said = f"{message.splitlines()[0]}: {lines[-1]}" if lines else message.splitlines()[0]
-        return f"The Ray cluster tells: {said}"
+        return f"The Ray cluster tells: {said}: {lines[-1]}" if lines else f"The Ray cluster tells: {said}"
 
     async def _status(self, name: str) -> str | None:
         """None where the cluster has no such job. Raises PlaceUnavailable."""
