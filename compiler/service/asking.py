@@ -126,7 +126,7 @@ async def ask(
     """The whole answer. `turns` are earlier ones as the program's history holds them.
 
     Raises:
-        RequestInvalid: an input is missing or is no value of its kind.
+        RequestInvalid: as `inputs_of` and `answering` do.
         Unanswered, EngineError: as `answering` does.
     """
     async with aclosing(answering(form, inputs_of(form, given, turns), students, name)) as pieces:
@@ -142,6 +142,7 @@ async def answering(
     """The outputs' texts as they are made, then the whole answer.
 
     Raises:
+        RequestInvalid: the program can't be asked with these inputs.
         Unanswered: the answer can't be read, or breaks a check of the program.
         EngineError: the student can't be asked.
     """
