@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -233,16 +233,12 @@ async def _thrown(connection: KeptConnection, port: int, data: bytes) -> Sequenc
     """The statuses of whatever is answered to some bytes; 0 where nothing is."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answered = b""
-    try:
+    with closing(writer), suppress(OSError):
         writer.write(data)
         with suppress(TimeoutError):
             answered = await asyncio.wait_for(reader.read(65536), _WAITS)
         writer.write_eof()
         answered += await asyncio.wait_for(reader.read(), _GIVES_UP)
-    except (ConnectionError, OSError):
-        pass
-    finally:
-        writer.close()
     return [int(status) for status in re.findall(rb"^HTTP/1\.1 (\d{3}) ", answered, re.MULTILINE)] or [0]
 
 
