@@ -23,7 +23,7 @@ def test_the_command_serves_a_folder_and_its_metrics(upstream: Upstream, tmp_pat
         assert reply.json()["choices"][0]["message"]["content"] == "forty-two"
         wait_until(lambda: "gateway_requests_total{" in httpx.get(served.metrics_url).text)
         served.process.send_signal(signal.SIGINT)
-        out, err = served.process.communicate(timeout=10)
+        out, err = served.ended(10)
     assert served.process.returncode == 0
     assert f"{served.url}/v1" in out and "quiz" in out
     assert "Traceback" not in err
@@ -46,7 +46,7 @@ def test_sigterm_ends_readiness_and_lets_requests_finish(upstream: Upstream, tmp
         assert client.get("/readyz").headers["connection"] == "close"
         assert httpx.get(f"{served.url}/readyz").json()["status"] == "draining"
         asker.join()
-        served.process.communicate(timeout=10)
+        served.ended(10)
     assert replies == [200]
     assert served.process.returncode == 0
 
@@ -86,7 +86,7 @@ def test_an_exposed_model_is_named_with_the_others(upstream: Upstream, tmp_path:
         body = {"model": "tiny", "messages": ASK["messages"]}
         assert httpx.post(f"{served.url}/v1/chat/completions", json=body).status_code == 200
         served.process.send_signal(signal.SIGINT)
-        out, _ = served.process.communicate(timeout=10)
+        out, _ = served.ended(10)
     assert "quiz" in out and ", tiny" in out
 
 

@@ -129,7 +129,7 @@ def test_the_command_writes_a_json_line_for_each_request_and_no_secret_in_any(
         answered = httpx.post(f"{served.url}/v1/chat/completions", json=asked, headers=key)
         refused = httpx.post(f"{served.url}/v1/chat/completions", json={**asked, "n": 99}, headers=key)
         served.process.send_signal(signal.SIGINT)
-        out, err = served.process.communicate(timeout=10)
+        out, err = served.ended(10)
     lines = [orjson.loads(line) for line in err.splitlines()]
     found = {line["request_id"]: line for line in lines if "request_id" in line}
     line = found[answered.headers["x-request-id"]]

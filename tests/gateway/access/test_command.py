@@ -124,6 +124,6 @@ def test_with_a_key_or_the_word_of_the_operator_it_is_served(
         issued(tmp_path, "frontend")
     with serving(tmp_path, upstream, "--host", "0.0.0.0", *([] if with_key else ["--open"])) as served:
         served.process.terminate()
-        out, err = served.process.communicate(timeout=20)
+        out, err = served.ended(20)
     assert ("Keys: asked for" if with_key else "Keys: none; whoever can reach 0.0.0.0") in out
     assert "Traceback" not in err
