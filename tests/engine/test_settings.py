@@ -27,6 +27,11 @@ def mistakes_in(folder: Path, text: str, **variables: str) -> tuple[str, ...]:
     return caught.value.mistakes
 
 
+def settings_named(mistakes: tuple[str, ...]) -> list[str]:
+    """The setting that each mistake begins with."""
+    return [mistake.split(" ", 1)[0].rstrip(":") for mistake in mistakes]
+
+
 def sources(folder: Path, text: str = "", variables: Mapping[str, str] | None = None) -> Sources:
     return read_sources(settings_file(folder, text), variables or {}, {})
 
@@ -147,7 +152,7 @@ def test_mistakes_between_settings_are_told_too(tmp_path: Path) -> None:
         "student = 'fast'\n[engines.a]\nurls = ['host:8000']\nusd_per_hour = 1\nusd_per_million_output = 1\n"
         "key_env = 'NO_SUCH_KEY'\n[students.default]\nengine = 'b'",
     )
-    assert [mistake.split(" ", 1)[0].rstrip(":") for mistake in mistakes] == [
+    assert settings_named(mistakes) == [
         "engines.a.urls",
         "engines.a",
         "engines.a",
@@ -164,7 +169,7 @@ def test_mistakes_of_both_kinds_are_told_together(tmp_path: Path) -> None:
         "[gateway]\nprot = 80\nredis = 'nonsense'\nallow_origins = ['nowhere']\ncaps = 3\n"
         "[engines.a]\nkind = 'ollama'\n[engines.b]\nurls = ['host:8000']\n[students.default]\nengine = 'b'",
     )
-    assert [mistake.split(" ", 1)[0].rstrip(":") for mistake in mistakes] == [
+    assert settings_named(mistakes) == [
         "engines.a.kind",
         "gateway.caps",
         "gateway.prot",

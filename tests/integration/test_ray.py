@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from deploy.demo.demo import stop
 from programs.aliases import read_aliases
 from tests.compiler.scripted import Adder
 from tests.compiler.served import serving as serving_student
@@ -101,12 +101,7 @@ def started(command: list[str], log: Path, surroundings: dict[str, str]) -> Iter
             time.sleep(0.2)
         yield log.read_text(errors="replace")
     finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        stop(process)
 
 
 class House(NamedTuple):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -101,6 +103,16 @@ SUMS = ["build", "sums"]
 GONE = "20261127-000000-aaaa-1"
 
 
+@contextmanager
+def running(folder: Path, url: str) -> Iterator[tuple[httpx.Client, Any]]:
+    """A server that runs builds on the cluster, and a job of it that runs there."""
+    settings = furnish(folder, ray=url)
+    with serving(folder, replace(settings, console=replace(settings.console, ray_key=KEY))) as client:
+        job = client.post("/api/jobs", json={"program": "gsm8k"}).json()
+        until(client, job["id"], lambda job: job["state"] == "running")
+        yield client, job
+
+
 async def test_a_build_is_submitted_as_the_command_that_it_is(
     head: Head, cluster: RayCluster, tmp_path: Path
 ) -> None:
@@ -173,10 +185,7 @@ async def test_a_cluster_that_does_not_answer_is_told_and_taken_to_go_on(tmp_pat
 
 
 def test_a_job_runs_there_where_the_settings_name_a_cluster(head: Head, url: str, tmp_path: Path) -> None:
-    settings = furnish(tmp_path, ray=url)
-    with serving(tmp_path, replace(settings, console=replace(settings.console, ray_key=KEY))) as client:
-        job = client.post("/api/jobs", json={"program": "gsm8k"}).json()
-        until(client, job["id"], lambda job: job["state"] == "running")
+    with running(tmp_path, url) as (client, job):
         (name,) = head.jobs
         events = tmp_path / "state" / "builds" / job["id"] / "events.jsonl"
         events.write_bytes(line_of(RunBegan()) + line_of(RunEnded(2, ("3 rows are too few.",))))
@@ -186,10 +195,7 @@ def test_a_job_runs_there_where_the_settings_name_a_cluster(head: Head, url: str
 
 
 def test_a_job_that_ray_gave_up_says_why(head: Head, url: str, tmp_path: Path) -> None:
-    settings = furnish(tmp_path, ray=url)
-    with serving(tmp_path, replace(settings, console=replace(settings.console, ray_key=KEY))) as client:
-        job = client.post("/api/jobs", json={"program": "gsm8k"}).json()
-        until(client, job["id"], lambda job: job["state"] == "running")
+    with running(tmp_path, url) as (client, job):
         (name,) = head.jobs
         head.jobs[name] |= {"status": "FAILED", "message": "The actor died: its node was terminated."}
         over = until(client, job["id"], lambda job: "node was terminated" in "".join(job["why"]))
