@@ -33,7 +33,7 @@ READING = 1_500_000
 """For so many tokens the first families are drawn at their easiest, and copying is practised most."""
 ALL_FAMILIES = 5_000_000
 """From so many tokens on everything is drawn at its hardest; a student that is taken over begins there."""
-MIXTURE = (0.08, 0.18, 0.1, 0.16, 0.22, 0.16, 0.1)
+MIXTURE = (0.1, 0.08, 0.1, 0.11, 0.2, 0.16, 0.25)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Level:
             return cls(1, 2, False, 3, mixture=(0.45, 0.25, 0.3), copies=0.1)
         if tokens < ALL_FAMILIES:
             return cls(2, 4, mixture=MIXTURE)
-        return cls(demonstrations=8, long=0.001, mixture=MIXTURE)
+        return cls(demonstrations=8, long=0.003, mixture=MIXTURE, copies=0.04)
 
 
 Draw = Callable[[random.Random, Level], list[Turn]]

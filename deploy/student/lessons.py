@@ -63,6 +63,9 @@ ABOUT_INVENTED = (
     "Why do people need {a}?",
 )
 THINGS = ("parts", "rooms", "legs", "sides", "stones", "tools", "boats", "letters", "rules", "tables")
+OWNED = 0.05  # share of the words of a disguised topic that something belongs to
+AFTER = (",", ",", ":", ";", "'s")
+"""What may follow a word of a sentence without sense."""
 ODD_ASKED = ("What is {words}?", "Why is {words}?", "How do I {words}?", "I don't get {words}.", "{words}?")
 
 _SENTENCE_END = re.compile(r"(?<=[.!?]) ")
@@ -97,16 +100,8 @@ class Lesson(NamedTuple):
         return bool(self.sentences and self.grade and self.subject)
 
     def said(self) -> Said:
-        first, second = (*self.sentences, "", "")[:2]
-        return Said(self.query, self._key_words()[0], self.subject or "thinking", first, second)
-
-    def _key_words(self) -> list[str]:
-        """Words of the query that say most, those that stand in the context first."""
-        critical = set(critical_terms_of(self.query))
-        words = _WORD.findall(self.query)
-        named = [w for w in words if w.casefold() in critical] or words or ["it"]
-        told = {word for sentence in self.sentences for word in _words(sentence)}
-        return sorted(named, key=lambda word: word.casefold() not in told)
+        first = self.sentences[0] if self.sentences else ""
+        return Said(self.query, self.subject or "thinking", " ".join(self.sentences), first)
 
 
 class Manner(NamedTuple):
@@ -157,7 +152,7 @@ class Lessons:
     def lesson(self, rng: random.Random) -> Lesson:
         """One without end of them; each optional input may be missing."""
         draws = (self._of_topic, self._recombined, self._invented, self._odd, self._disguised)
-        (draw,) = rng.choices(draws, (0.15, 0.1, 0.15, 0.2, 0.4))
+        (draw,) = rng.choices(draws, (0.15, 0.1, 0.1, 0.2, 0.45))
         subject, sentences, query = draw(rng)
         return Lesson(
             query,
@@ -242,17 +237,19 @@ class Lessons:
                 return word
             named = _name(rng) if rng.random() < 0.45 else rng.choice(self.words)
             new = others.setdefault(word.casefold(), named)
-            return new.capitalize() if word[0].isupper() else new
+            new = new.capitalize() if word[0].isupper() else new
+            return f"{new}'s" if rng.random() < OWNED else new
 
         texts = [_WORD.sub(other, text) for text in (*sentences, query)]
         return subject, texts[:-1], texts[-1]
 
     def _odd(self, rng: random.Random) -> tuple[str, list[str], str]:
-        def words(least: int, most: int) -> list[str]:
+        def words(least: int, most: int, after: float = 0.0) -> list[str]:
             count = rng.randint(least, most)
-            return [_name(rng) if rng.random() < 0.2 else rng.choice(self.words) for _ in range(count)]
+            drawn = [_name(rng) if rng.random() < 0.2 else rng.choice(self.words) for _ in range(count)]
+            return [word + rng.choice(AFTER) if rng.random() < after else word for word in drawn]
 
-        sentences = [_sentence(words(4, 12)) for _ in range(rng.choices((1, 2, 3), (0.2, 0.6, 0.2))[0])]
+        sentences = [_sentence(words(4, 12, 0.1)) for _ in range(rng.choices((1, 2, 3), (0.2, 0.6, 0.2))[0])]
         key = [rng.choice(_WORD.findall(rng.choice(sentences)))] if rng.random() < 0.8 else []
         asked = words(1, 5) + key
         rng.shuffle(asked)
@@ -326,7 +323,3 @@ def _name(rng: random.Random) -> str:
 def _sentence(words: list[str]) -> str:
     text = " ".join(words)
     return f"{text[0].upper()}{text[1:]}."
-
-
-def _words(text: str) -> set[str]:
-    return {word.casefold() for word in _WORD.findall(text)}

@@ -20,12 +20,13 @@ def fresh() -> Student:
     return student
 
 
-def loss_of_saying_again(student: Student, length: int) -> float:
-    """From the third word of the second time on, over a random passage said twice."""
-    passage = torch.randint(0, PIECES, (length,), generator=torch.Generator().manual_seed(2))
-    ids = passage.repeat(2)
+def loss_of_saying_again(student: Student, length: int, words: int = PIECES, before: int = 0) -> float:
+    """From the third word of the second time on, over a random passage of so many words said twice."""
+    draw = torch.Generator().manual_seed(2)
+    passage = torch.randint(0, words, (length,), generator=draw)
+    ids = torch.cat((torch.randint(0, PIECES, (before,), generator=draw), passage.repeat(2)))
     with torch.no_grad():
-        return float(student(ids, [len(ids)], torch.arange(length + 2, 2 * length)))
+        return float(student(ids, [len(ids)], torch.arange(before + length + 2, len(ids))))
 
 
 def test_a_student_copies_any_passage_before_it_has_learned_anything() -> None:
@@ -33,6 +34,22 @@ def test_a_student_copies_any_passage_before_it_has_learned_anything() -> None:
     for length in (24, 80):
         assert loss_of_saying_again(fresh(), length) < 0.6 * math.log(PIECES)
         assert loss_of_saying_again(blank, length) > math.log(PIECES)
+
+
+def test_much_that_stands_before_leads_nothing_astray() -> None:
+    """What looks back must score no far distance as high as the near one."""
+    alone = loss_of_saying_again(fresh(), 40)
+    for before in (450, 2000):
+        assert loss_of_saying_again(fresh(), 40, before=before) < 1.3 * alone
+
+
+def test_of_several_places_it_copies_from_the_one_before_which_the_same_words_stand() -> None:
+    """In a passage of twenty words each is said four times, and two in a row seldom twice."""
+    student = fresh()
+    without = fresh()
+    with torch.no_grad():
+        without.out[0][:, SHAPE.head_width :] = 0  # nothing is told of the words before the last
+    assert loss_of_saying_again(student, 80, 20) < 0.75 * loss_of_saying_again(without, 80, 20)
 
 
 def test_training_goes_on_around_the_copying_layers() -> None:
