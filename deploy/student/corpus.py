@@ -33,7 +33,7 @@ READING = 1_500_000
 """For so many tokens the first families are drawn at their easiest, and copying is practised most."""
 ALL_FAMILIES = 5_000_000
 """From so many tokens on everything is drawn at its hardest; a student that is taken over begins there."""
-MIXTURE = (0.1, 0.08, 0.1, 0.11, 0.2, 0.16, 0.25)
+MIXTURE = (0.1, 0.08, 0.1, 0.1, 0.17, 0.13, 0.32)
 
 
 @dataclass(frozen=True)
