@@ -13,11 +13,6 @@ class Frame(NamedTuple):
 
     text: str
 
-    @property
-    def start(self) -> str:
-        """What comes before the first copied piece."""
-        return self.text.partition("{")[0]
-
     def fill(self, said: Said) -> str:
         return self.text.format(**said._asdict())
 

@@ -154,12 +154,12 @@ class Lessons:
         draws = (self._of_topic, self._recombined, self._invented, self._odd, self._disguised)
         (draw,) = rng.choices(draws, (0.15, 0.1, 0.1, 0.2, 0.45))
         subject, sentences, query = draw(rng)
-        chat = rng.random() < 0.15  # of whoever just chats nothing is known
+        stranger = rng.random() < 0.15
         return Lesson(
             query,
             tuple(sentences) if rng.random() > 0.1 else (),
-            "" if chat or rng.random() < 0.1 else subject,
-            "" if chat or rng.random() < 0.15 else str(rng.randint(3, 10)),
+            "" if stranger or rng.random() < 0.1 else subject,
+            "" if stranger or rng.random() < 0.15 else str(rng.randint(3, 10)),
         )
 
     def _demonstrations(

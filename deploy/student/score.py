@@ -24,7 +24,9 @@ from compiler.evaluation.statistics import mean_interval, paired_test
 from compiler.lowering import lower
 from compiler.scoring import request_inputs
 from engine.client import EngineClient
+from engine.errors import EngineError
 from programs.aliases import read_aliases
+from programs.errors import ProgramError
 from programs.execution import Model, PlanExecutor, RunFailed
 from programs.loading import load_program
 from programs.plan import Plan
@@ -120,15 +122,20 @@ async def report(program: Program, url: str, model: str, releases: Path) -> None
     print(f"{program.name}  {'mean of the random draws':26} {statistics.fmean(means):5.1f}", flush=True)
 
 
-def main() -> None:
+def main(given: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measure the bundled student.")
     parser.add_argument("program", choices=(*CONVENTIONAL, *OTHERS))
     parser.add_argument("--url", default="http://127.0.0.1:8100")
     parser.add_argument("--model", default="student", help="the name that the engine serves it under")
     parser.add_argument("--releases", type=Path, default=Path("releases"))
-    options = parser.parse_args()
-    asyncio.run(report(load_program(options.program), options.url, options.model, options.releases))
+    options = parser.parse_args(given)
+    try:
+        asyncio.run(report(load_program(options.program), options.url, options.model, options.releases))
+    except (EngineError, ProgramError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -107,7 +107,7 @@ def test_all_that_a_reply_says_of_the_lesson_is_copied(drawn: list[Lesson]) -> N
 
 
 def test_what_was_shown_in_one_manner_is_answered_in_it(chats: list[list[Turn]]) -> None:
-    starts = [text for text in (frame.start for frame in FULL) if text]
+    starts = [text for text in (frame.text.partition("{")[0] for frame in FULL) if text]
     followed = 0
     for chat in chats:
         if any("## context ## ]]" not in turn.content for turn in chat if turn.role == "user"):

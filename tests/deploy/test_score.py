@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.student.score import misleading, plans, score
+from deploy.student.score import main, misleading, plans, score
 from programs.loading import load_program
 from tests.programs.scripted import ScriptedModel
 
@@ -28,3 +28,9 @@ async def test_a_reply_that_is_cut_before_its_answer_scores_0(tmp_path: Path) ->
     (_, plain), *_ = plans(program, tmp_path)
     cut = ScriptedModel("[[ ## reasoning ## ]]\nFirst add", finish_reason="length")
     assert await score(program, plain, program.examples("test")[:2], cut) == ([0.0, 0.0], 2)
+
+
+def test_an_engine_that_is_not_there_is_told_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["teaching", "--url", "http://127.0.0.1:9"]) == 2
+    told = capsys.readouterr().err
+    assert told == "The engine at http://127.0.0.1:9 can't be reached: Connection refused.\n"
